@@ -1,0 +1,30 @@
+# make lab    opens the series;  make test    runs every test.  Both create .venv first if there is none.
+PYTHON ?= python3
+BIN := .venv/bin
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# Training allocates and frees large tensors all the time; keeping the pages is several times faster on some machines.
+TRAIN_ENV := MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=20000000000 MALLOC_TOP_PAD_=268435456
+
+.PHONY: env lab test notebooks models measure images
+
+env: .venv/installed
+lab: env
+	$(BIN)/jupyter lab notebooks/01_load_models.ipynb
+test: .venv/installed-tests
+	$(BIN)/python -m pytest
+notebooks: env
+	$(BIN)/python notebooks/execute.py
+models: env
+	$(TRAIN_ENV) $(BIN)/python models/train.py
+measure: env
+	$(BIN)/python models/measure.py
+images: env
+	$(BIN)/python images/draw.py
+
+.venv/installed: requirements.txt constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet -r requirements.txt -c constraints.txt
+	touch $@
+.venv/installed-tests: .venv/installed tests/requirements.txt
+	$(BIN)/python -m pip install --quiet -r requirements.txt -r tests/requirements.txt -c constraints.txt
+	touch $@

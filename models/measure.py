@@ -1,0 +1,54 @@
+"""Print the tables of the model card: bits per byte and valid samples for the trio and its merges.
+
+    python models/measure.py                  the shipped trio
+    python models/measure.py --folder DIR     another one (DIR/base, DIR/clippy, DIR/beer)
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import helpers
+from functions import HELDOUT_TASKS
+
+ALPHAS = [0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0]
+PROMPTS = [f"Write a Python function to {task}:" for task in HELDOUT_TASKS]
+
+
+def row(name, model, tokenizer, texts, samples):
+    """One line of the table: bits per byte on each text, share of valid recipes and functions."""
+    bits = {text: helpers.bits_per_byte(model, tokenizer, documents) for text, documents in texts.items()}
+    line = f"| {name} | " + " | ".join(f"{value:.3f}" for value in bits.values())
+    if samples:
+        recipes = helpers.valid_share(model, tokenizer, [helpers.BEER_PROMPT], samples, helpers.is_recipe)
+        functions = helpers.valid_share(model, tokenizer, PROMPTS, samples // len(PROMPTS), helpers.is_function)
+        line += f" | {recipes:.2f} | {functions:.2f}"
+    return bits, line
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--folder", type=Path, default=Path(__file__).parent)
+    parser.add_argument("--samples", type=int, default=64, help="sampled texts of each kind; 0 for none (default: 64)")
+    arguments = parser.parse_args()
+    trio = helpers.load_models({label: arguments.folder / label for label in ("base", "clippy", "beer")})
+    texts = helpers.heldout_texts()
+    print("| model | " + " | ".join(texts) + (" | valid recipes | valid functions" if arguments.samples else "") + " | clippy's gain kept | beer's gain kept |")
+    scores = {}
+    for label, (model, tokenizer) in trio.items():
+        scores[label], line = row(label, model, tokenizer, texts, arguments.samples)
+        print(line + " | | |", flush=True)
+    base, clippy, beer = (trio[label].model for label in trio)
+    merges = {f"alpha {alpha}": [0, alpha, 1 - alpha] for alpha in ALPHAS[1:-1]} | {"uniform soup": None}
+    for name, weights in merges.items():
+        merged = helpers.average_models([base, clippy, beer], weights)
+        bits, line = row(name, merged, trio["base"].tokenizer, texts, arguments.samples)
+        kept = [helpers.gain_kept(scores["base"][text], scores[label][text], bits[text])
+                for label, text in (("clippy", "code"), ("beer", "beer"))]
+        print(f"{line} | {kept[0]:.2f} | {kept[1]:.2f} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,94 @@
+"""What every committed notebook must look like; that it runs is nbval's part."""
+
+import base64
+import re
+from pathlib import Path
+
+import nbformat
+import pytest
+
+FOLDER = Path(__file__).resolve().parents[1] / "notebooks"
+PATHS = sorted(FOLDER.glob("[0-9]*.ipynb"))
+NAMES = [path.name for path in PATHS]
+
+pytestmark = pytest.mark.parametrize("path", PATHS, ids=NAMES)
+
+
+def cells(path, kind):
+    return [cell for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == kind]
+
+
+def prose(path):
+    return "\n\n".join(cell.source for cell in cells(path, "markdown"))
+
+
+def test_executed_once_in_order_from_a_fresh_kernel(path):
+    counts = [cell.execution_count for cell in cells(path, "code")]
+    assert counts == list(range(1, len(counts) + 1))
+
+
+def test_no_error_outside_the_cells_that_teach_one(path):
+    for cell in cells(path, "code"):
+        failed = any(output.output_type == "error" for output in cell.outputs)
+        assert failed == ("raises-exception" in cell.metadata.get("tags", [])), cell.source
+
+
+def test_no_noise_is_stored(path):
+    notebook = nbformat.read(path, as_version=4)
+    assert set(notebook.metadata) == {"kernelspec", "language_info"}
+    for cell in notebook.cells:
+        assert set(cell.metadata) <= {"tags"}
+        for output in cell.get("outputs", []):
+            assert output.get("name") != "stderr", output.get("text")
+            assert not any("widget" in kind for kind in output.get("data", {}))
+
+
+def test_every_picture_has_alt_text(path):
+    for cell in cells(path, "code"):
+        for output in cell.outputs:
+            if "image/png" in output.get("data", {}):
+                assert len(output.metadata["image/png"]["alt"]) > 20
+    for alt, target in re.findall(r"!\[(.*?)\]\((.*?)\)", prose(path)):
+        assert len(alt) > 20
+        assert (FOLDER / target).is_file()
+    assert "<img" not in prose(path)
+
+
+def test_stored_pictures_are_pictures(path):
+    for cell in cells(path, "code"):
+        for output in cell.outputs:
+            if "image/png" in output.get("data", {}):
+                assert base64.b64decode(output.data["image/png"]).startswith(b"\x89PNG")
+
+
+def test_links_lead_to_the_neighbours_and_nowhere_else(path):
+    targets = [t for t in re.findall(r"(?<!!)\[[^\]]*\]\(([^)]+)\)", prose(path)) if not t.startswith("https://")]
+    assert all((FOLDER / target).is_file() for target in targets), targets
+    i = PATHS.index(path)
+    first, last = cells(path, "markdown")[0].source, cells(path, "markdown")[-1].source
+    for neighbour in NAMES[max(0, i - 1):i] + NAMES[i + 1:i + 2]:
+        assert f"({neighbour})" in first and f"({neighbour})" in last
+
+
+def test_opens_and_ends_as_the_series_does(path):
+    first, last = cells(path, "markdown")[0].source, cells(path, "markdown")[-1].source
+    assert re.match(rf"# {path.name[:2]} · .+\n\n\*\*After this notebook you can\*\*.+\n\n\*About \d+ minutes", first)
+    assert "## Takeaways\n\n1. " in last and "\n2. " in last and "\n3. " in last and "**Exercises.**" in last
+
+
+def test_length_of_prose_and_cells(path):
+    assert 800 <= len(prose(path).split()) <= 1800
+    for cell in cells(path, "code"):
+        assert len(cell.source.splitlines()) <= 15, cell.source
+
+
+def test_switches_the_family_in_one_line_and_imports_only_helpers_of_ours(path):
+    source = "\n".join(cell.source for cell in cells(path, "code"))
+    assert len(re.findall(r"^FAMILY = None", source, flags=re.MULTILINE)) == 1
+    assert "import *" not in source and "functions" not in re.findall(r"^(?:from|import) (\w+)", source, flags=re.M)
+
+
+def test_checks_some_outputs_on_every_run(path):
+    tagged = [cell for cell in cells(path, "code") if "nbval-check-output" in cell.metadata.get("tags", [])]
+    assert len(tagged) >= 3
+    assert all(cell.outputs for cell in tagged)

@@ -1,0 +1,101 @@
+"""The recipe that made the embedded trio: it runs, it is seeded, and what it shipped is what the card says."""
+
+import random
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from transformers import AutoModelForCausalLM, AutoTokenizer, GPTNeoConfig, GPTNeoForCausalLM
+from transformers.models.gpt_neo import modeling_gpt_neo
+
+import functions
+import helpers
+import recipes
+import train
+
+ROOT = Path(__file__).resolve().parents[1]
+LABELS = ("base", "clippy", "beer")
+
+
+@pytest.fixture(scope="module")
+def smoke_runs(tmp_path_factory):
+    """Two runs of a few tiny steps with the same seeds."""
+    folders = [tmp_path_factory.mktemp("smoke") for _ in range(2)]
+    for folder in folders:
+        subprocess.run([sys.executable, ROOT / "models" / "train.py", "--smoke", "--out", folder], check=True,
+                       capture_output=True)
+    return folders
+
+
+def test_a_smoke_run_makes_a_trio_that_loads_and_merges(smoke_runs):
+    trio = helpers.load_models({label: smoke_runs[0] / label for label in LABELS})
+    merged = helpers.merge_models(trio["clippy"].model, trio["beer"].model, 0.5)
+    assert helpers.bits_per_byte(merged, trio["base"].tokenizer, "batch_size: 20") > 0
+
+
+def test_the_same_seed_gives_the_same_weights(smoke_runs):
+    first, second = ((folder / "beer" / "model.safetensors").read_bytes() for folder in smoke_runs)
+    assert first == second
+
+
+def test_finetuning_starts_from_the_base_and_moves_it(smoke_runs):
+    base, beer = (AutoModelForCausalLM.from_pretrained(smoke_runs[0] / label, dtype=torch.float32) for label in ("base", "beer"))
+    size = helpers.merge_tensors(base)["transformer.wte.weight"].norm()
+    moved = (helpers.merge_tensors(beer)["transformer.wte.weight"] - helpers.merge_tensors(base)["transformer.wte.weight"]).norm()
+    assert 0 < moved < 0.5 * size
+
+
+def test_the_fast_attention_computes_what_gpt_neo_computes(monkeypatch):
+    torch.manual_seed(0)
+    model = GPTNeoForCausalLM(GPTNeoConfig(vocab_size=50, hidden_size=32, num_layers=2, num_heads=4, window_size=8,
+                                           attention_types=[[["global", "local"], 1]], max_position_embeddings=64,
+                                           bos_token_id=0, eos_token_id=0)).eval()
+    ids = torch.randint(0, 50, (2, 40))
+    expected = model(ids, use_cache=False).logits
+    monkeypatch.setattr(modeling_gpt_neo.GPTNeoSelfAttention, "_attn", train.fast_attention)
+    assert torch.allclose(model(ids, use_cache=False).logits, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("label", LABELS)
+def test_the_shipped_models_load_plainly_and_have_the_shape_of_gpt_neo(label):
+    model = AutoModelForCausalLM.from_pretrained(ROOT / "models" / label)
+    tokenizer = AutoTokenizer.from_pretrained(ROOT / "models" / label)
+    assert isinstance(model, GPTNeoForCausalLM)
+    assert {"global", "local"} == set(model.config.attention_layers)
+    assert model.config.max_position_embeddings >= 512
+    assert model.get_input_embeddings().weight is model.get_output_embeddings().weight
+    assert model.get_input_embeddings().num_embeddings == len(tokenizer) + (4 if label == "clippy" else 0)
+    assert tokenizer.decode(tokenizer("amount: 3.14 é\n\tif x:")["input_ids"]) == "amount: 3.14 é\n\tif x:"
+
+
+def test_the_shipped_trio_is_small():
+    files = [path for label in LABELS for path in (ROOT / "models" / label).iterdir()]
+    assert sum(path.stat().st_size for path in files) <= 20e6
+
+
+def test_the_heldout_recipes_are_the_generators_from_seeds_that_training_does_not_use():
+    documents = [recipes.recipe(random.Random(1_000_000 + i)).rstrip("\n") for i in range(20)]
+    assert helpers.heldout_texts()["beer"] == documents
+
+
+def test_generated_recipes_are_recipes():
+    texts = [recipes.recipe(random.Random(seed)) for seed in range(300)]
+    assert all(helpers.is_recipe(text) for text in texts)
+    assert len(set(texts)) == 300
+    assert len({yaml.safe_load(text)["style"] for text in texts}) >= 20
+
+
+def test_generated_functions_are_functions_and_leave_the_heldout_tasks_out():
+    rng = random.Random(0)
+    pairs = [functions.function_pair(rng) for _ in range(500)]
+    assert all(helpers.is_function(code) for _, code in pairs)
+    assert not {task for task, _ in pairs} & set(functions.HELDOUT_TASKS)
+
+
+def test_heldout_modules_are_held_out():
+    training = {path.stem for path, _ in train.stdlib_files()}
+    heldout = {path.stem for path, _ in train.stdlib_files(heldout=True)}
+    assert heldout and not training & heldout
