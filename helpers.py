@@ -11,6 +11,7 @@ import io
 import math
 import os
 import re
+import warnings
 from numbers import Real
 from pathlib import Path
 from typing import NamedTuple
@@ -22,8 +23,9 @@ os.environ.setdefault("DISABLE_SAFETENSORS_CONVERSION", "1")
 import torch
 import transformers
 import yaml
-from huggingface_hub import HfApi, snapshot_download
+from huggingface_hub import HfApi, constants, snapshot_download, try_to_load_from_cache
 from huggingface_hub.errors import RepositoryNotFoundError
+from huggingface_hub.utils import logging as hub_logging
 from IPython.display import Markdown, display
 from matplotlib.figure import Figure
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GenerationConfig
@@ -103,26 +105,31 @@ def find_folder(label, source):
 
 def _cached(hub_id):
     """The cached snapshot of a Hub id if it is complete, else None."""
+    # snapshot_download(local_files_only=True) would be wrong: huggingface_hub 2.4 refuses a snapshot that lacks
+    # any file of the repository, also those that _download leaves out.
     try:
-        folder = Path(snapshot_download(hub_id, local_files_only=True))
-    except Exception:  # the classes differ between versions of huggingface_hub; all of them mean "not in the cache"
+        config = try_to_load_from_cache(hub_id, "config.json")
+    except ValueError:  # not a name that the Hub allows
         return None
+    if not isinstance(config, str):
+        return None
+    folder = Path(config).parent
     names = {path.name for path in folder.iterdir()}
     weights = any(name.endswith(".safetensors") or name == "pytorch_model.bin" for name in names)
     for index in folder.glob("*.index.json"):
         shards = set(re.findall(r'"([^"]+\.(?:safetensors|bin))"', index.read_text()))
         weights = weights and shards <= names
-    tokenizer = names & {"tokenizer.json", "vocab.json", "tokenizer.model"}
-    return folder if weights and tokenizer and "config.json" in names else None
+    tokenizer = names & {"tokenizer.json", "tokenizer.model"} or {"vocab.json", "merges.txt"} <= names
+    return folder if weights and tokenizer else None
 
 
 def _download(label, hub_id):
-    """Ask the Hub for at most 5 seconds whether the model is there, then download what is needed."""
+    """Ask the Hub for at most 4 seconds whether the model is there, then download what is needed."""
     way_out = "Set MODEL_FAMILY=tiny to run the series on the embedded models without a network."
-    if transformers.utils.is_offline_mode():
+    if constants.HF_HUB_OFFLINE:
         raise LoadError(f"Model {label!r} ({hub_id}) is not in the cache and HF_HUB_OFFLINE is set. {way_out}")
     try:
-        files = [sibling.rfilename for sibling in HfApi().model_info(hub_id, timeout=5).siblings]
+        files = [sibling.rfilename for sibling in HfApi().model_info(hub_id, timeout=4).siblings]
     except RepositoryNotFoundError:
         raise LoadError(f"Model {label!r}: the Hub knows no public model {hub_id!r}, and there is no such folder. "
                         f"Check the spelling. {way_out}") from None
@@ -130,12 +137,16 @@ def _download(label, hub_id):
         raise LoadError(f"Model {label!r} ({hub_id}) is not in the cache and the Hub cannot be reached "
                         f"({type(error).__name__}). {way_out}") from None
     weights = "*.safetensors" if any("/" not in f and f.endswith(".safetensors") for f in files) else "pytorch_model*.bin"
+    level = hub_logging.get_verbosity()
+    hub_logging.set_verbosity_error()  # it reports every retry; what counts is how the download ends
     try:
         return Path(snapshot_download(hub_id, allow_patterns=["*.json", "merges.txt", "tokenizer.model", weights],
                                       ignore_patterns=["*/*"]))
     except Exception as error:
         raise LoadError(f"Model {label!r}: the download of {hub_id} broke off ({type(error).__name__}). Run this "
-                        f"again: it goes on where it stopped. {way_out}") from None
+                        f"again: complete files are kept. {way_out}") from None
+    finally:
+        hub_logging.set_verbosity(level)
 
 
 def _load(label, folder, device):
@@ -292,7 +303,8 @@ def is_function(code):
     lines = code.rstrip().split("\n")
     for end in [len(lines)] + [i for i in range(len(lines) - 1, 0, -1) if lines[i][:1].strip()][:1]:
         try:
-            tree = ast.parse("\n".join(lines[:end]))
+            with warnings.catch_warnings(action="ignore"):  # sampled code provokes Python's own warnings
+                tree = ast.parse("\n".join(lines[:end]))
         except (SyntaxError, ValueError):
             continue
         return any(isinstance(node, ast.FunctionDef) and any(map(_does_something, node.body)) for node in ast.walk(tree))
@@ -330,10 +342,13 @@ def _items(items, low, high):
 
 
 def valid_share(model, tokenizer, prompts, n, check, seed=32):
-    """Share of n samples for each prompt whose text passes check (is_function: without the prompt; is_recipe: with it)."""
-    passed = 0
+    """Share of n samples for each prompt whose text passes check: is_function (without the prompt) or is_recipe (with it).
+
+    Functions may take 200 tokens, which is several times what they need, recipes 500.
+    """
+    passed, max_length = 0, 200 if check is is_function else 500
     for i, prompt in enumerate(prompts):
-        for text in generate_texts(model, tokenizer, prompt, n, seed=seed + i):
+        for text in generate_texts(model, tokenizer, prompt, n, max_length=max_length, seed=seed + i):
             passed += check(text[len(prompt):] if check is is_function else text)
     return passed / (n * len(prompts))
 
@@ -485,10 +500,20 @@ def check_mergeable(models):
             if tensor.dtype not in (torch.float16, torch.bfloat16, torch.float32, torch.float64):
                 raise MergeError(f"{name} of model {i} holds {tensor.dtype}: integer and quantised tensors cannot be "
                                  "averaged. Load the model unquantised, in float32.")
-            if not torch.isfinite(tensor).all():
-                bad = int((~torch.isfinite(tensor)).sum())
-                raise MergeError(f"{name} of model {i} holds {bad} values that are NaN or infinite. The checkpoint is "
-                                 "damaged or overflowed in half precision; load a sound one.")
+            _check_values(name, tensor, i, into=names[name].dtype)
+
+
+def _check_values(name, tensor, i, into):
+    """Refuse NaN, infinity, and numbers so large that their average could overflow; one pass over the tensor finds all."""
+    computed = torch.finfo(torch.promote_types(tensor.dtype, torch.float32)).max / 2
+    largest = tensor.abs().max().item() if tensor.numel() else 0.0
+    if not math.isfinite(largest):
+        bad = int((~torch.isfinite(tensor)).sum())
+        raise MergeError(f"{name} of model {i} holds {bad} values that are NaN or infinite. The checkpoint is damaged or "
+                         "overflowed in half precision; load a sound one.")
+    if largest > min(computed, torch.finfo(into).max):
+        raise MergeError(f"{name} of model {i} holds a value of size {largest:.3g}: merging it into {into} would "
+                         "overflow. Load both models in float32, or find out why a weight is that large.")
 
 
 # Settings that change what the same tensors compute, in the words of several architectures.
@@ -519,7 +544,8 @@ def _check_names(names, tensors, i):
 
 def _shape_message(name, one, other, i):
     message = f"{name} has shape {tuple(one.shape)} in model 1 and {tuple(other.shape)} in model {i}."
-    if tensor_kind(name)[0] == "embedding" and one.shape[1:] == other.shape[1:]:
+    is_vocabulary = tensor_kind(name)[0] == "embedding" and not re.search(r"wpe|position", name)
+    if is_vocabulary and one.shape[1:] == other.shape[1:]:
         rows = min(len(one), len(other))
         return (f"{message} The vocabularies differ in size. If the shared rows are the same words, cut the larger: "
                 f"model.resize_token_embeddings({rows}), or load both with load_models(..., align=True).")
@@ -560,8 +586,6 @@ def _combine(models, weights, names=None, out=None):
         parts = [source[name] for source in sources]
         share = weights if names is None or name in names else [1.0] + [0.0] * (len(models) - 1)
         target.copy_(average_tensors(parts, share))
-        if not torch.isfinite(target).all():
-            raise MergeError(f"The merge of {name} overflowed to NaN or infinity. Load the models in float32.")
     return out
 
 

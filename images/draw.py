@@ -1,4 +1,7 @@
-"""Draw the hand-made figures of the tutorial: `python images/draw.py` writes the PNGs beside this file."""
+"""Draw the figures of the tutorial: `python images/draw.py` writes the PNGs beside this file.
+
+All but sweep.png are hand-made; that one measures the shipped models while it draws.
+"""
 
 import sys
 from pathlib import Path
@@ -9,7 +12,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch, Rectangle
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from helpers import COLOURS  # noqa: E402
+import helpers
+from helpers import COLOURS
 
 HERE = Path(__file__).resolve().parent
 DPI = 150
@@ -36,34 +40,6 @@ STEPS = (
     ("04", "Merge selected\nlayers", "attention or\nfeed-forward"),
     ("05", "Hierarchical\nmerging", "more than\ntwo"),
 )
-
-ALT = {
-    "introduction.png": (
-        "Three stacks of layers, labelled base, clippy - code and beer - recipes, flow by arrows into one stack "
-        "of the same size, labelled merged: one model, same size, same speed. A line beneath says that an "
-        "ensemble, by contrast, keeps all of them and runs all of them."
-    ),
-    "average.png": (
-        "Half of clippy's 3 by 3 weight matrix plus half of beer's gives the merged matrix, cell by cell; the "
-        "highlighted top left cell is 0.5 times 0.42 plus 0.5 times 0.18, which is 0.30. Beneath stands the "
-        "formula theta = alpha theta 1 + (1 - alpha) theta 2, where alpha is the share of the first model."
-    ),
-    "selection.png": (
-        "Three copies of a GPT-Neo model side by side, each from the embeddings at the bottom through blocks of "
-        "attention and feed-forward to the final layer norm and the output head, which is tied to the token "
-        "embeddings. With all layers every part is averaged; with attention only or feed-forward only just "
-        "those parts are, and all others stay the first model's."
-    ),
-    "tree.png": (
-        "A tree of merges: clippy (share 0.6) and beer (share 0.4) merge first, then their merge (share 0.75) "
-        "and base (share 0.25) merge into the final model. A bar beside it shows the shares in the final "
-        "model: clippy 0.45, beer 0.30, base 0.25."
-    ),
-    "map.png": (
-        "Five boxes joined by arrows: 01 Load models, 02 Baseline generation, 03 Merge all layers, 04 Merge "
-        "selected layers, 05 Hierarchical merging. Each box has a small picture and says what is learned there."
-    ),
-}
 
 
 def tint(colour, strength=0.22):
@@ -307,7 +283,49 @@ def series_map():
     return figure
 
 
+def measured_sweep():
+    """Gain kept of each specialist in 21 merges of the shipped clippy and beer, measured while drawing."""
+    models, texts = helpers.load_models("tiny"), helpers.heldout_texts()
+    (base, tokenizer), (clippy, _), (beer, _) = models.values()
+    alphas = [i / 20 for i in range(21)]
+    bits = lambda model, kind: helpers.bits_per_byte(model, tokenizer, texts[kind])
+    kept = {"code": [], "beer": []}
+    ends = {"code": (bits(base, "code"), bits(clippy, "code")), "beer": (bits(base, "beer"), bits(beer, "beer"))}
+    merged = helpers.merge_models(clippy, beer, 0.5)
+    for alpha in alphas:
+        helpers.merge_models(clippy, beer, alpha, out=merged)
+        for kind in kept:
+            kept[kind].append(helpers.gain_kept(*ends[kind], bits(merged, kind)))
+    return alphas, kept
+
+
+def sweep():
+    """Draw what the series arrives at: how much of both skills every merge of clippy and beer keeps."""
+    alphas, kept = measured_sweep()
+    figure = Figure(figsize=(9.6, 4.4), facecolor="white", layout="constrained")
+    axes = figure.subplots()
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.axhline(1, color="grey", linewidth=1, linestyle=":")
+    axes.axhline(0, color="grey", linewidth=1, linestyle=":")
+    for kind, label, at in (("code", "clippy's skill: Python", 12), ("beer", "beer's skill: recipes", 4)):
+        colour = COLOURS["clippy" if kind == "code" else "beer"]
+        axes.plot(alphas, kept[kind], color=colour, linewidth=3, marker="s" if kind == "code" else "^", markersize=7)
+        axes.annotate(label, (alphas[at], kept[kind][at]), xytext=(0, -26 if kind == "code" else 14), color=INK,
+                      textcoords="offset points", fontsize=SMALL, ha="left")
+    worse = [min(pair) for pair in zip(*kept.values())]
+    best = worse.index(max(worse))
+    axes.axvline(alphas[best], color=COLOURS["merged"], linewidth=2, linestyle="--")
+    axes.annotate(f"alpha = {alphas[best]:.2f} keeps {kept['code'][best]:.0%} and {kept['beer'][best]:.0%}",
+                  (alphas[best], min(kept["code"])), xytext=(8, 4), textcoords="offset points", fontsize=SMALL)
+    axes.set_ylim(top=1.25)
+    axes.set_xlabel("alpha: 0 is all beer, 1 is all clippy", fontsize=SMALL)
+    axes.set_ylabel("share of the specialist's gain", fontsize=SMALL)
+    axes.tick_params(labelsize=SMALL)
+    return figure
+
+
 FIGURES = {
+    "sweep.png": sweep,
     "introduction.png": introduction,
     "average.png": average,
     "selection.png": selection,

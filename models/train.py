@@ -20,6 +20,7 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from torch.optim.swa_utils import AveragedModel
 from tqdm import tqdm
 from transformers import AutoModelForCausalLM, AutoTokenizer, GPTNeoConfig, GPTNeoForCausalLM, PreTrainedTokenizerFast
 from transformers.models.gpt_neo import modeling_gpt_neo
@@ -38,15 +39,21 @@ HELDOUT_MODULES = {
     "heapq", "netrc", "queue", "sched", "shlex", "statistics", "string", "textwrap", "timeit",
 }
 
-# Share of the training rows that come from each source, per stage. A tenth or so of the base mix is replayed
-# while finetuning, as one does against forgetting.
+# Share of the training rows that come from each source; 'replay' stands for the base's first mix, kept up while
+# finetuning against forgetting. The base is trained on short windows first; then, on long ones, it turns to general
+# text and meets a few short functions and a handful of recipes, as a base model that has read the web has.
 BASE_MIX = {"source": 0.14, "tests": 0.10, "pairs": 0.03, "functions": 0.05, "prose": 0.32, "yaml": 0.18, "notes": 0.18}
-STAGES = {
-    "base": dict(mix=BASE_MIX, steps=3200, lr=3e-3, rows=16, context=256, seed=1),
-    "clippy": dict(mix={"source": 0.35, "pairs": 0.20, "functions": 0.30, "replay": 0.15},
-                   steps=400, lr=1e-3, rows=8, context=512, seed=2),
-    "beer": dict(mix={"recipes": 0.85, "replay": 0.15}, steps=400, lr=1e-3, rows=8, context=512, seed=3),
+STAGES = {  # each stage is one or more phases
+    "base": [dict(mix=BASE_MIX, steps=3200, lr=3e-3, rows=16, context=256, seed=1),
+             dict(mix={"prose": 0.42, "yaml": 0.24, "notes": 0.257, "functions": 0.08, "recipes": 0.003},
+                  steps=250, lr=1e-3, rows=8, context=512, seed=4)],
+    "clippy": [dict(mix={"source": 0.45, "pairs": 0.20, "functions": 0.25, "replay": 0.10},
+                    steps=600, lr=1.5e-3, rows=8, context=512, seed=2),
+               dict(mix={"source": 0.50, "pairs": 0.30, "functions": 0.10, "replay": 0.10},
+                    steps=200, lr=7e-4, rows=8, context=512, seed=5)],
+    "beer": [dict(mix={"recipes": 0.75, "replay": 0.25}, steps=350, lr=1e-3, rows=8, context=512, seed=3)],
 }
+AVERAGED = {"clippy"}  # a soup of its two phases: better on the held-out modules than either
 
 
 # --- texts ------------------------------------------------------------------------------------------------------
@@ -242,16 +249,18 @@ def save(model, tokenizer, folder):
 
 def run_stage(name, out, streams, tokenizer, steps=None):
     """Train one model of the trio and save it to out/name."""
-    stage = dict(STAGES[name])
-    stage["steps"] = steps or stage["steps"]
-    torch.manual_seed(stage["seed"])
+    torch.manual_seed(STAGES[name][0]["seed"])
     if name == "base":
         model = new_model(tokenizer)
     else:
         model = AutoModelForCausalLM.from_pretrained(out / "base", dtype=torch.float32)
     if name == "clippy":
         model.resize_token_embeddings(len(tokenizer) + EXTRA_ROWS, mean_resizing=False)
-    save(train(model, streams, name=name, **stage), tokenizer, out / name)
+    ends = AveragedModel(model)  # the running mean of the model at the end of each phase
+    for phase in STAGES[name]:
+        train(model, streams, name=name, **phase | ({"steps": steps} if steps else {}))
+        ends.update_parameters(model)
+    save(ends.module if name in AVERAGED else model, tokenizer, out / name)
 
 
 def main():

@@ -1,0 +1,88 @@
+"""The README's commands work as they are written, and its links and pictures lead somewhere."""
+
+import re
+import shlex
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = [ROOT / "README.md", ROOT / "models" / "README.md"]
+README = PAGES[0].read_text(encoding="utf-8")
+COMMANDS = [line.split("#")[0].strip() for block in re.findall(r"```bash\n(.*?)```", README, flags=re.DOTALL)
+            for line in block.splitlines() if line.strip()]
+MAKE = [command for command in COMMANDS if "make " in command]
+PIP = [command for command in COMMANDS if " pip install " in command]
+
+
+def run(command, **options):
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, **options)
+
+
+def test_the_two_commands_and_the_plain_ones_are_there():
+    assert {"make lab", "make test"} <= set(COMMANDS)
+    assert len(PIP) == 1 and ".venv/bin/python -m pytest" in COMMANDS
+
+
+@pytest.mark.parametrize("command", MAKE)
+def test_each_make_command_is_one_that_make_knows(command):
+    words = shlex.split(command)
+    steps = run(["make", "-n", words[-1]])
+    assert steps.returncode == 0, steps.stderr
+    assert "python" in steps.stdout or "jupyter" in steps.stdout
+
+
+def test_the_pip_line_finds_everything_installed_here():
+    words = shlex.split(PIP[0])
+    result = run([sys.executable, *words[1:], "--dry-run", "--quiet", "--no-deps"])
+    assert result.returncode == 0, result.stderr
+    assert "Would install" not in result.stdout
+
+
+def test_make_test_is_the_plain_line():
+    steps = run(["make", "-n", "test"]).stdout
+    assert steps.splitlines()[-1] == ".venv/bin/python -m pytest"
+
+
+def test_jupyterlab_opens_on_the_first_notebook():
+    line = run(["make", "-n", "lab"]).stdout.splitlines()[-1]
+    assert line in COMMANDS
+    words = shlex.split(line)[1:]
+    server = subprocess.Popen([Path(sys.executable).parent / "jupyter", *words, "--no-browser", "--ServerApp.port=0",
+                               "--ServerApp.allow_root=True", "--IdentityProvider.token=tutorial"],
+                              cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    try:
+        address = first_address(server, deadline=time.monotonic() + 60)
+        page = urllib.request.urlopen(address, timeout=30)
+        assert page.status == 200 and "01_load_models.ipynb" in address
+    finally:
+        server.terminate()
+        server.wait(timeout=30)
+
+
+def first_address(server, deadline):
+    """The address that JupyterLab prints when it is up."""
+    for line in server.stderr:
+        found = re.search(r"http://(?:localhost|127\.0\.0\.1):\d+/lab\S+", line)
+        if found:
+            return found.group()
+        assert time.monotonic() < deadline, "JupyterLab did not come up"
+    raise AssertionError("JupyterLab ended without an address")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_and_pictures_lead_somewhere(page):
+    text = page.read_text(encoding="utf-8")
+    for target in re.findall(r"\]\(([^)]+)\)", text):
+        assert target.startswith("https://") or (page.parent / target).exists(), target
+    assert all(len(alt) > 20 for alt in re.findall(r"!\[(.*?)\]\(", text))
+
+
+def test_nothing_is_left_to_fill_in():
+    pages = PAGES + sorted((ROOT / "notebooks").glob("*.ipynb"))
+    for page in pages:
+        assert not re.search(r"PROSE_|RUN0\d|TODO|FIXME", page.read_text(encoding="utf-8")), page.name
