@@ -31,7 +31,7 @@ def row(name, model, tokenizer, texts, samples):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--folder", type=Path, default=Path(__file__).parent)
-    parser.add_argument("--samples", type=int, default=64, help="sampled texts of each kind; 0 for none (default: 64)")
+    parser.add_argument("--samples", type=int, default=32, help="sampled texts of each kind; 0 for none (default: 32)")
     arguments = parser.parse_args()
     trio = helpers.load_models({label: arguments.folder / label for label in ("base", "clippy", "beer")})
     texts = helpers.heldout_texts()

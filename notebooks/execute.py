@@ -30,7 +30,7 @@ def execute(path):
     """Run one notebook, store its outputs, and say how long it took."""
     start = time.perf_counter()
     notebook = nbformat.read(path, as_version=4)
-    NotebookClient(notebook, timeout=600, kernel_name="python3", record_timing=False, store_widget_state=False,
+    NotebookClient(notebook, timeout=600, kernel_name="python3", record_timing=False, store_widget_state=False, coalesce_streams=True,
                    resources={"metadata": {"path": str(HERE)}}).execute()
     nbformat.write(strip(notebook), path)
     print(f"{path.name}: {time.perf_counter() - start:.0f} s", flush=True)
