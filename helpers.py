@@ -227,8 +227,8 @@ def generate_texts(model, tokenizer, prompt, n, device=None, temperature=1.0, ma
         if seed is not None:
             torch.manual_seed(seed)
         ids = model.generate(inputs["input_ids"], attention_mask=inputs["attention_mask"], max_length=max_length,
-                             num_return_sequences=n, pad_token_id=tokenizer.eos_token_id, **sampling)
-    return tokenizer.batch_decode(ids, skip_special_tokens=True)
+                             num_return_sequences=n if temperature else 1, pad_token_id=tokenizer.eos_token_id, **sampling)
+    return tokenizer.batch_decode(ids, skip_special_tokens=True) * (1 if temperature else n)
 
 
 @contextmanager
@@ -317,7 +317,7 @@ def is_function(code):
         try:
             with warnings.catch_warnings(action="ignore"):  # sampled code provokes Python's own warnings
                 tree = ast.parse("\n".join(lines[:end]))
-        except (SyntaxError, ValueError):
+        except (SyntaxError, ValueError, RecursionError, MemoryError):
             continue
         return any(isinstance(node, ast.FunctionDef) and any(map(_does_something, node.body)) for node in ast.walk(tree))
     return False
@@ -332,7 +332,7 @@ def is_recipe(text):
     """True if the text is YAML with exactly the article's keys, each once, and numbers that a brewer could use."""
     try:
         recipe = yaml.safe_load(text)
-    except yaml.YAMLError:
+    except Exception:  # sampled text finds more ways to fail than YAMLError: dates like 2001-99-99, deep nesting
         return False
     top_level = re.findall(r"^(\w+):", text, flags=re.MULTILINE)
     if not isinstance(recipe, dict) or sorted(top_level) != sorted(RECIPE_KEYS) or set(recipe) != set(RECIPE_KEYS):
@@ -570,6 +570,7 @@ def _title(model):
 
 def _check_out(out, models, tensors):
     """`out` must be another model of the same shape; writing into a parent would change it."""
+    _check_architecture(models[0], out, "`out`")
     targets = merge_tensors(out)
     theirs = {tensor.data_ptr() for model in models for tensor in merge_tensors(model).values() if tensor.numel()}
     if any(tensor.data_ptr() in theirs for tensor in targets.values()):
