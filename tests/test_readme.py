@@ -2,9 +2,11 @@
 
 import re
 import shlex
+import socket
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from pathlib import Path
 
@@ -52,16 +54,32 @@ def test_jupyterlab_opens_on_the_first_notebook():
     line = run(["make", "-n", "lab"]).stdout.splitlines()[-1]
     assert line in COMMANDS
     words = shlex.split(line)[1:]
-    server = subprocess.Popen([Path(sys.executable).parent / "jupyter", *words, "--no-browser", "--ServerApp.port=0",
+    server = subprocess.Popen([Path(sys.executable).parent / "jupyter", *words, "--no-browser", f"--ServerApp.port={free_port()}",
                                "--ServerApp.allow_root=True", "--IdentityProvider.token=tutorial"],
                               cwd=ROOT, stderr=subprocess.PIPE, text=True)
     try:
         address = first_address(server, deadline=time.monotonic() + 60)
-        page = urllib.request.urlopen(address, timeout=30)
+        page = open_when_up(address, deadline=time.monotonic() + 60)
         assert page.status == 200 and "01_load_models.ipynb" in address
     finally:
         server.terminate()
         server.wait(timeout=30)
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def open_when_up(address, deadline):
+    """The page behind an address that is printed a moment before the server answers."""
+    while True:
+        try:
+            return urllib.request.urlopen(address, timeout=30)
+        except urllib.error.URLError:
+            assert time.monotonic() < deadline, "JupyterLab printed an address and does not answer"
+            time.sleep(0.5)
 
 
 def first_address(server, deadline):
