@@ -316,7 +316,7 @@ def sweep():
     best = worse.index(max(worse))
     axes.axvline(alphas[best], color=COLOURS["merged"], linewidth=2, linestyle="--")
     axes.annotate(f"alpha = {alphas[best]:.2f} keeps {kept['code'][best]:.0%} and {kept['beer'][best]:.0%}",
-                  (alphas[best], min(kept["code"])), xytext=(8, 4), textcoords="offset points", fontsize=SMALL)
+                  (alphas[best], -0.5), xytext=(-8, 0), textcoords="offset points", fontsize=SMALL, ha="right")
     axes.set_ylim(top=1.25)
     axes.set_xlabel("alpha: 0 is all beer, 1 is all clippy", fontsize=SMALL)
     axes.set_ylabel("share of the specialist's gain", fontsize=SMALL)
