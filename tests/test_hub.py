@@ -278,7 +278,7 @@ def notebook_environment(checkpoints, first_load, tmp_path_factory):
 def execute(path, env):
     """Run a notebook in its folder; a cell that raises without the tag raises-exception raises CellExecutionError."""
     notebook = nbformat.read(path, as_version=4)
-    client = NotebookClient(notebook, timeout=300, startup_timeout=300, kernel_name="python3",
+    client = NotebookClient(notebook, timeout=900, startup_timeout=300, kernel_name="python3",
                             resources={"metadata": {"path": str(path.parent)}})
     return client.execute(env=env)
 
