@@ -1,5 +1,6 @@
 """The README's commands work as they are written, and its links and pictures lead somewhere."""
 
+import os
 import re
 import shlex
 import socket
@@ -21,8 +22,10 @@ MAKE = [command for command in COMMANDS if "make " in command]
 PIP = [command for command in COMMANDS if " pip install " in command]
 
 
-def run(command, **options):
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, **options)
+def run(command):
+    """Run a command in the repository, without the flags that a make around the tests hands down."""
+    environment = {key: value for key, value in os.environ.items() if not key.startswith(("MAKE", "MFLAGS"))}
+    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
 
 
 def test_the_two_commands_and_the_plain_ones_are_there():
