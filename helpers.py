@@ -303,7 +303,12 @@ def _nats(model, windows):
 
 
 def gain_kept(base, specialist, merged):
-    """Share of a specialist's gain over base that a merge keeps, from their bits per byte: 1 is all of it, 0 none."""
+    """Share of a specialist's gain over base that a merge keeps, from their bits per byte: 1 is all of it, 0 none.
+
+    Raises ValueError if base and specialist score the same.
+    """
+    if base == specialist:
+        raise ValueError(f"base and specialist both score {base}: there is no gain of which a share could be kept.")
     return (base - merged) / (base - specialist)
 
 
@@ -440,6 +445,9 @@ def flat_weights(tree):
 
 def merge_tensors(model):
     """name -> tensor for everything a merge touches: the state dict with each tied tensor once."""
+    if not isinstance(model, torch.nn.Module):
+        raise MergeError(f"A {type(model).__name__} is not a model. Pass the model itself, for example "
+                         'load_models()["base"].model.')
     seen, tensors = set(), {}
     for name, tensor in model.state_dict().items():
         place = (tensor.data_ptr(), tensor.shape, tensor.stride()) if tensor.numel() else name

@@ -578,6 +578,14 @@ def test_selection_of_an_unknown_name(name):
             says=[name, "GPTNeoForCausalLM", "merge_tensors", "transformer.wte.weight"])
 
 
+def test_what_is_not_a_model():
+    model1, model2 = pair()
+    loaded = helpers.LoadedModel(model2, None)
+    for merge in (lambda: merge_models(model1, loaded), lambda: average_models([loaded, model1]),
+                  lambda: merge_models_select(loaded, model1)):
+        refused(merge, model1, model2, says=["LoadedModel", ".model"])
+
+
 def test_tree_with_an_unknown_label():
     model1, model2 = pair()
     refused(lambda: merge_tree(("base", "bear", 0.5), {"base": model1, "beer": model2}),

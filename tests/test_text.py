@@ -179,6 +179,11 @@ def test_gain_kept_is_1_for_the_specialist_and_0_for_base(base, specialist):
     assert gain_kept(base, specialist, base + (base - specialist)) == pytest.approx(-1)
 
 
+def test_there_is_no_share_of_no_gain():
+    with pytest.raises(ValueError, match="no gain"):
+        gain_kept(1.5, 1.5, 1.2)
+
+
 # --- generating -------------------------------------------------------------------------------------------------
 
 def spy(model, monkeypatch):
