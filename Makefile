@@ -1,15 +1,20 @@
 # make lab    opens the series;  make test    runs every test.  Both create .venv first if there is none.
+# make voila  shows a notebook's views as a page without code.
 PYTHON ?= python3
 BIN := .venv/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # Training allocates and frees large tensors all the time; keeping the pages is several times faster on some machines.
 TRAIN_ENV := MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=20000000000 MALLOC_TOP_PAD_=268435456
 
-.PHONY: env lab test notebooks models measure images
+.PHONY: env lab voila test notebooks models measure images bench
 
 env: .venv/installed
 lab: env
 	$(BIN)/jupyter lab notebooks/01_load_models.ipynb
+voila: .venv/installed-tests
+	$(BIN)/voila notebooks
+bench: .venv/installed-tests
+	$(BIN)/python tests/browser.py
 test: .venv/installed-tests
 	$(BIN)/python -m pytest
 notebooks: env

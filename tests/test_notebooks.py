@@ -48,6 +48,8 @@ def test_every_picture_has_alt_text(path):
         for output in cell.outputs:
             if "image/png" in output.get("data", {}):
                 assert len(output.metadata["image/png"]["alt"]) > 20
+            if "image/svg+xml" in output.get("data", {}):
+                assert re.search(r"aria-label='[^']{20,}'", output.data["image/svg+xml"])
     for alt, target in re.findall(r"!\[(.*?)\]\((.*?)\)", prose(path)):
         assert len(alt) > 20
         assert (FOLDER / target).is_file()
@@ -82,10 +84,19 @@ def test_length_of_prose_and_cells(path):
         assert len(cell.source.splitlines()) <= 15, cell.source
 
 
-def test_switches_the_family_in_one_line_and_imports_only_helpers_of_ours(path):
+def test_switches_the_family_in_one_line_and_imports_only_two_modules_of_ours(path):
     source = "\n".join(cell.source for cell in cells(path, "code"))
     assert len(re.findall(r"^FAMILY = None", source, flags=re.MULTILINE)) == 1
-    assert "import *" not in source and "functions" not in re.findall(r"^(?:from|import) (\w+)", source, flags=re.M)
+    imported = set(re.findall(r"^(?:from|import) (\w+)", source, flags=re.MULTILINE))
+    ours = {module.stem for module in FOLDER.parent.rglob("*.py") if ".venv" not in module.parts}
+    assert imported & ours <= {"helpers", "sliders"} and "import *" not in source
+
+
+def test_every_slider_has_a_static_twin(path):
+    source = "\n".join(cell.source for cell in cells(path, "code"))
+    shown = len(re.findall(r"^\S.*\.box$", source, flags=re.MULTILINE))
+    pictures = [output for cell in cells(path, "code") for output in cell.outputs if "image/svg+xml" in output.get("data", {})]
+    assert shown == len(pictures) == len(re.findall(r"\.still\(", source))
 
 
 def test_checks_some_outputs_on_every_run(path):

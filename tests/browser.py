@@ -1,0 +1,169 @@
+"""A notebook in a real browser: JupyterLab on loopback, Debian's Chromium, Playwright.
+
+    python tests/browser.py        time every view: key press to changed picture, and to the first new token
+
+Screenshots go to tests/screenshots, which git ignores.
+"""
+
+import json
+import os
+import shutil
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from contextlib import contextmanager
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+SCREENSHOTS = Path(__file__).resolve().parent / "screenshots"
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+         "--disable-component-update", "--disable-sync"]
+SLIDERS = ".noUi-handle"  # what the keyboard moves
+PICTURE = ".widget-html-content svg[role=img]"  # in a view; the static twins are not inside of a widget
+
+
+@contextmanager
+def serve(command, ready, **environment):
+    """Run a server that prints nothing of use, until the block ends; `ready` is the address that answers first."""
+    with tempfile.TemporaryDirectory() as home:
+        folders = {name: str(Path(home, name)) for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR",
+                                                           "JUPYTERLAB_SETTINGS_DIR", "JUPYTERLAB_WORKSPACES_DIR", "IPYTHONDIR")}
+        settings = Path(folders["JUPYTERLAB_SETTINGS_DIR"], "@jupyterlab")
+        for plugin, values in (("notebook-extension/tracker", {"windowingMode": "none"}),  # else cells off screen do not exist
+                               ("apputils-extension/notification", {"fetchNews": "false"})):
+            path = settings / f"{plugin}.jupyterlab-settings"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(json.dumps(values))
+        server = subprocess.Popen(command, cwd=ROOT, env=os.environ | folders | environment, stdout=subprocess.DEVNULL,
+                                  stderr=subprocess.DEVNULL)
+        try:
+            wait_for(ready)
+            yield
+        finally:
+            server.terminate()
+            server.wait(timeout=30)
+
+
+def wait_for(address, seconds=90):
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            return urllib.request.urlopen(address, timeout=30).status
+        except OSError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.5)
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@contextmanager
+def jupyterlab(folder=None):
+    """The address of a JupyterLab on copies of the notebooks, so that nothing here is changed; folder: where they go."""
+    port = free_port()
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(folder or scratch)
+        shutil.copytree(ROOT / "notebooks", folder / "notebooks")
+        for name in ("helpers.py", "sliders.py", "images"):
+            (folder / name).symlink_to(ROOT / name)
+        command = [sys.executable, "-m", "jupyter", "lab", "--no-browser", "--expose-app-in-browser", f"--ServerApp.port={port}",
+                   "--ServerApp.allow_root=True", f"--ServerApp.root_dir={folder / 'notebooks'}",
+                   "--IdentityProvider.token=", "--ServerApp.password="]
+        with serve(command, f"http://127.0.0.1:{port}/api"):
+            yield f"http://127.0.0.1:{port}"
+
+
+@contextmanager
+def chromium():
+    """A page of a fresh browser, as large as a projector; its console's errors are collected in page.errors."""
+    from playwright.sync_api import sync_playwright
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        page = browser.new_page(viewport={"width": 1280, "height": 720})
+        page.errors = []
+        page.on("dialog", lambda dialog: dialog.accept())  # leave a changed notebook
+        page.on("pageerror", lambda error: page.errors.append(str(error)))
+        yield page
+        browser.close()
+
+
+def run_all(page, address, name):
+    """Open a notebook and run all of its cells."""
+    page.goto(f"{address}/lab/tree/{name}?reset")
+    page.wait_for_function(f"""() => {{
+        const panel = window.jupyterapp?.shell?.currentWidget;
+        return panel?.context?.path === '{name}' && panel.context.isReady && panel.sessionContext?.session?.kernel?.status === 'idle';
+    }}""", timeout=90_000)
+    page.evaluate("() => window.jupyterapp.commands.execute('notebook:run-all-cells')")
+    page.wait_for_timeout(1000)  # the last widgets are drawn
+
+
+def views(page):
+    """The outputs that hold sliders, from top to bottom."""
+    return page.locator(".jp-OutputArea-output", has=page.locator(SLIDERS))
+
+
+# Counts, from a key press on, the milliseconds to the first change of the view's picture and of its text.
+WATCH = """(handle) => {
+    const view = handle.closest('.jp-OutputArea-output');
+    const [picture, , text] = view.querySelectorAll('.widget-html-content');
+    window.times = {};
+    const now = () => performance.now();
+    const watch = (element, name) => element && new MutationObserver((_, observer) => {
+        requestAnimationFrame(() => { window.times[name] = window.times[name] || now() - window.times.start; });
+        observer.disconnect();
+    }).observe(element, {childList: true, subtree: true, characterData: true});
+    window.watchAgain = () => { window.times = {}; watch(picture, 'picture'); };
+    window.watchText = () => {
+        const observer = new MutationObserver(() => {
+            if (text.textContent.trim() && !window.times.text) window.times.text = now() - window.times.start;
+        });
+        if (text) observer.observe(text, {childList: true, subtree: true, characterData: true});
+    };
+    document.addEventListener('keydown', () => { window.times.start = now(); }, true);
+    handle.focus();
+}"""
+
+
+def time_moves(page, handle, moves=15):
+    """Milliseconds from key press to changed picture and to the first new token, for moves to and fro."""
+    handle.evaluate(WATCH)
+    page.evaluate("watchText()")
+    picture, text = [], []
+    for i in range(moves):
+        page.evaluate("watchAgain()")
+        page.keyboard.press("ArrowLeft" if i % 4 < 2 else "ArrowRight")
+        page.wait_for_function("() => window.times.picture", timeout=20_000)
+        page.wait_for_timeout(600)
+        times = page.evaluate("window.times")
+        picture.append(times["picture"])
+        text.append(times.get("text"))
+    return picture, [t for t in text if t]
+
+
+def spread(values):
+    return f"median {statistics.median(values):4.0f} ms, p90 {statistics.quantiles(values, n=10)[-1]:4.0f} ms" if len(values) > 1 else "-"
+
+
+def main():
+    with jupyterlab() as address, chromium() as page:
+        for name in ("03_merge_all_layers", "04_merge_selected_layers", "05_hierarchical_merging"):
+            run_all(page, address, name + ".ipynb")
+            for i in range(views(page).count()):
+                handle = views(page).nth(i).locator(SLIDERS).first
+                handle.scroll_into_view_if_needed()
+                picture, text = time_moves(page, handle)
+                print(f"{name}, view {i + 1}: picture {spread(picture)}" + (f"; first new token {spread(text)}" if text else ""), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,155 @@
+"""The live views in a real browser, by keyboard alone; needs Chromium, which .ci/run installs."""
+
+import nbformat
+import pytest
+
+import browser
+
+pytestmark = pytest.mark.skipif(browser.CHROMIUM is None, reason="NOT RUN: there is no Chromium on this machine")
+NOTEBOOKS = ("03_merge_all_layers", "04_merge_selected_layers", "05_hierarchical_merging")
+ONLY_03 = pytest.mark.parametrize("notebook", NOTEBOOKS[:1], indirect=True)
+HOSTILE = """
+import sys; sys.path.insert(0, "..")
+import ipywidgets, sliders
+alpha = sliders.slider(0.5)
+text = "<script>window.hacked = 1</script><img src=x onerror='window.hacked = 2'> alpha "
+view = sliders.View({"alpha": alpha}, alpha, lambda: (sliders.svg(90, 20, [sliders.label(0, 15, text)], text), text),
+                    lambda: iter([text + f"{alpha.value:.2f}"]))
+view.box
+"""
+BROKEN = """
+import sys; sys.path.insert(0, "..")
+import sliders
+alpha = sliders.slider(0.5)
+view = sliders.View({"alpha": alpha}, alpha, lambda: ("", f"{1 / (alpha.value - 0.4):.2f}"))
+view.box
+"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("lab")
+
+
+@pytest.fixture(scope="module")
+def page_and_address(folder):
+    browser.SCREENSHOTS.mkdir(exist_ok=True)
+    with browser.jupyterlab(folder) as address, browser.chromium() as page:
+        yield page, address
+
+
+def contents(view):
+    """The view's HTML widgets: picture, words, and the text if it has one."""
+    return [view.locator(".widget-html-content").nth(i) for i in range(view.locator(".widget-html-content").count())]
+
+
+def press(page, handle, key):
+    handle.focus()
+    page.keyboard.press(key)
+
+
+def wait_until(page, question, seconds=20):
+    for _ in range(seconds * 20):
+        if question():
+            return True
+        page.wait_for_timeout(50)
+    return False
+
+
+@pytest.fixture(scope="module", params=NOTEBOOKS)
+def notebook(request, page_and_address):
+    """A notebook after 'run all', with all of its views."""
+    page, address = page_and_address
+    page.errors.clear()
+    browser.run_all(page, address, request.param + ".ipynb")
+    found = browser.views(page)
+    assert found.count() == {"03": 2, "04": 1, "05": 1}[request.param[:2]]
+    return page, request.param, [found.nth(i) for i in range(found.count())]
+
+
+def test_no_cell_and_no_script_fails(notebook):
+    page, _, _ = notebook
+    assert page.locator("[data-mime-type='application/vnd.jupyter.error']").count() == 0
+    assert page.errors == []
+
+
+def test_every_slider_moves_picture_and_words_by_keyboard(notebook):
+    page, name, views = notebook
+    for view in views:
+        picture, words = contents(view)[:2]
+        for i in range(view.locator(browser.SLIDERS).count()):
+            handle = view.locator(browser.SLIDERS).nth(i)
+            before = picture.inner_html(), words.inner_text()
+            for key in ("Home", "End", "ArrowLeft"):
+                press(page, handle, key)
+                page.wait_for_timeout(100)
+            assert wait_until(page, lambda: picture.inner_html() != before[0]), (name, i)
+            assert wait_until(page, lambda: words.inner_text() != before[1]), (name, i)
+    assert page.errors == []
+
+
+@ONLY_03
+def test_home_and_end_are_the_two_models(notebook):
+    page, _, views = notebook
+    handle, (_, words, _) = views[-1].locator(browser.SLIDERS).first, contents(views[-1])
+    for key, alpha in (("Home", "alpha = 0.00"), ("End", "alpha = 1.00")):
+        press(page, handle, key)
+        assert wait_until(page, lambda: alpha in words.inner_text())
+
+
+@ONLY_03
+def test_the_last_of_many_fast_moves_wins_and_no_old_text_stays(notebook):
+    page, _, views = notebook
+    handle, (_, words, text) = views[-1].locator(browser.SLIDERS).first, contents(views[-1])
+    settled = lambda: text.inner_text() if page.wait_for_timeout(1500) is None else ""
+    press(page, handle, "Home")
+    assert wait_until(page, lambda: "alpha = 0.00" in words.inner_text())
+    slowly = settled()
+    press(page, handle, "End")
+    for _ in range(12):
+        page.keyboard.press("ArrowLeft")
+    assert wait_until(page, lambda: "alpha = 0.00" in words.inner_text())
+    assert settled() == slowly and len(slowly) > 100
+
+
+@ONLY_03
+def test_a_guess_is_committed_by_keyboard(notebook):
+    page, _, views = notebook
+    assert "Commit to see" in contents(views[0])[1].inner_text()
+    press(page, views[0].locator("button"), "Enter")
+    assert wait_until(page, lambda: "The best is alpha" in contents(views[0])[1].inner_text())
+
+
+def test_screenshots(notebook):
+    page, name, views = notebook
+    for i, view in enumerate(views, 1):
+        view.scroll_into_view_if_needed()
+        assert view.bounding_box()["width"] <= 1280
+        view.screenshot(path=browser.SCREENSHOTS / f"{name}_{i}.png")
+        page.screenshot(path=browser.SCREENSHOTS / f"{name}_{i}_page.png")
+
+
+def open_scratch(page_and_address, folder, name, source):
+    page, address = page_and_address
+    page.errors.clear()
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source)], metadata={
+        "kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}})
+    nbformat.write(notebook, folder / "notebooks" / name)
+    browser.run_all(page, address, name)
+    return page, browser.views(page).first
+
+
+def test_hostile_text_stays_text(page_and_address, folder):
+    page, view = open_scratch(page_and_address, folder, "hostile.ipynb", HOSTILE)
+    press(page, view.locator(browser.SLIDERS), "ArrowRight")
+    text = contents(view)[2]
+    assert wait_until(page, lambda: "alpha 0.60" in text.inner_text())
+    assert "<script>window.hacked = 1</script><img src=x" in text.inner_text()
+    assert view.locator("img, script").count() == 0
+    assert page.evaluate("window.hacked") is None
+
+
+def test_an_error_is_shown_in_the_view(page_and_address, folder):
+    page, view = open_scratch(page_and_address, folder, "broken.ipynb", BROKEN)
+    press(page, view.locator(browser.SLIDERS), "ArrowLeft")
+    assert wait_until(page, lambda: "ZeroDivisionError" in contents(view)[1].inner_text())
