@@ -6,7 +6,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # Training allocates and frees large tensors all the time; keeping the pages is several times faster on some machines.
 TRAIN_ENV := MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=20000000000 MALLOC_TOP_PAD_=268435456
 
-.PHONY: env lab voila test notebooks models measure images bench
+.PHONY: env lab voila test test-colab notebooks models measure images bench
 
 env: .venv/installed
 lab: env
@@ -17,6 +17,8 @@ bench: .venv/installed-tests
 	$(BIN)/python tests/browser.py
 test: .venv/installed-tests
 	$(BIN)/python -m pytest
+test-colab: .venv-colab/installed
+	.venv-colab/bin/python -m pytest notebooks tests/test_sliders.py
 notebooks: env
 	$(BIN)/python notebooks/execute.py
 models: env
@@ -32,4 +34,10 @@ images: env
 	touch $@
 .venv/installed-tests: .venv/installed tests/requirements.txt
 	$(BIN)/python -m pip install --quiet -r requirements.txt -r tests/requirements.txt -c constraints.txt
+	touch $@
+# Colab's versions in front of the ones that are installed: a second environment without a second torch.
+.venv-colab/installed: .venv/installed-tests constraints-colab.txt
+	$(PYTHON) -m venv .venv-colab
+	$(BIN)/python -c "import sysconfig; print(sysconfig.get_paths()['purelib'])" > $$(.venv-colab/bin/python -c "import sysconfig; print(sysconfig.get_paths()['purelib'])")/newer.pth
+	.venv-colab/bin/python -m pip install --quiet -r constraints-colab.txt
 	touch $@

@@ -20,12 +20,11 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-from torch.optim.swa_utils import AveragedModel
 from tqdm import tqdm
 from transformers import AutoModelForCausalLM, AutoTokenizer, GPTNeoConfig, GPTNeoForCausalLM, PreTrainedTokenizerFast
 from transformers.models.gpt_neo import modeling_gpt_neo
 
-from functions import function_pair
+from functions import forum_post, function_pair
 from recipes import brewing_note, recipe, yaml_document
 
 HERE = Path(__file__).parent
@@ -39,21 +38,19 @@ HELDOUT_MODULES = {
     "heapq", "netrc", "queue", "sched", "shlex", "statistics", "string", "textwrap", "timeit",
 }
 
-# Share of the training rows that come from each source; 'replay' stands for the base's first mix, kept up while
-# finetuning against forgetting. The base is trained on short windows first; then, on long ones, it turns to general
-# text and meets a few short functions and a handful of recipes, as a base model that has read the web has.
-BASE_MIX = {"source": 0.14, "tests": 0.10, "pairs": 0.03, "functions": 0.05, "prose": 0.32, "yaml": 0.18, "notes": 0.18}
+# Share of the training rows that come from each source. The base is trained on short windows first; then, on long
+# ones, it turns to general text and meets a few recipes, as a base model that has read the web has; of functions it
+# knows what people post in forums. 'replay' stands for that second mix, kept up while finetuning against forgetting.
 STAGES = {  # each stage is one or more phases
-    "base": [dict(mix=BASE_MIX, steps=3200, lr=3e-3, rows=16, context=256, seed=1),
-             dict(mix={"prose": 0.42, "yaml": 0.24, "notes": 0.257, "functions": 0.08, "recipes": 0.003},
+    "base": [dict(mix={"source": 0.10, "tests": 0.06, "forum": 0.14, "prose": 0.32, "yaml": 0.19, "notes": 0.19},
+                  steps=3200, lr=3e-3, rows=16, context=256, seed=1),
+             dict(mix={"prose": 0.36, "yaml": 0.25, "notes": 0.247, "forum": 0.14, "recipes": 0.003},
                   steps=250, lr=1e-3, rows=8, context=512, seed=4)],
-    "clippy": [dict(mix={"source": 0.45, "pairs": 0.20, "functions": 0.25, "replay": 0.10},
-                    steps=600, lr=1.5e-3, rows=8, context=512, seed=2),
-               dict(mix={"source": 0.50, "pairs": 0.30, "functions": 0.10, "replay": 0.10},
-                    steps=200, lr=7e-4, rows=8, context=512, seed=5)],
-    "beer": [dict(mix={"recipes": 0.75, "replay": 0.25}, steps=350, lr=1e-3, rows=8, context=512, seed=3)],
+    "clippy": [dict(mix={"source": 0.40, "functions": 0.30, "pairs": 0.15, "replay": 0.15},
+                    steps=800, lr=1.5e-3, rows=8, context=512, seed=2)],
+    "beer": [dict(mix={"recipes": 0.75, "prose": 0.08, "notes": 0.06, "source": 0.06, "yaml": 0.05},
+                  steps=350, lr=1e-3, rows=8, context=512, seed=3)],
 }
-AVERAGED = {"clippy"}  # a soup of its two phases: better on the held-out modules than either
 
 
 # --- texts ------------------------------------------------------------------------------------------------------
@@ -129,6 +126,7 @@ def corpora(scale=1.0):
         "tests": stdlib_tests()[: n(10_000)],
         "prose": prose(files),
         "pairs": list(stdlib_pairs(files)),
+        "forum": [forum_post(random.Random(seed)) for seed in range(n(15_000))],
         "functions": list(function_texts(random.Random(11), n(30_000))),
         "yaml": [yaml_document(random.Random(seed)) for seed in range(n(12_000))],
         "notes": [brewing_note(random.Random(seed)) for seed in range(n(15_000))],
@@ -188,11 +186,10 @@ def next_token_loss(model, ids, offset=0):
 
 def batches(streams, mix, rows, context, rng):
     """Endless batches of token rows (rows, context + 1); each row's source is drawn with the mix's shares."""
-    replay = mix.get("replay", 0)
-    shares = {**{k: replay * v for k, v in BASE_MIX.items()}} if replay else {}
-    for name, share in mix.items():
-        if name != "replay":
-            shares[name] = shares.get(name, 0) + share
+    shares = {name: share for name, share in mix.items() if name != "replay"}
+    if "replay" in mix:
+        for name, share in STAGES["base"][-1]["mix"].items():
+            shares[name] = shares.get(name, 0) + mix["replay"] * share
     while True:
         names = rng.choices(list(shares), weights=list(shares.values()), k=rows)
         yield torch.stack([streams[name].window(rng, context + 1) for name in names])
@@ -256,11 +253,9 @@ def run_stage(name, out, streams, tokenizer, steps=None):
         model = AutoModelForCausalLM.from_pretrained(out / "base", dtype=torch.float32)
     if name == "clippy":
         model.resize_token_embeddings(len(tokenizer) + EXTRA_ROWS, mean_resizing=False)
-    ends = AveragedModel(model)  # the running mean of the model at the end of each phase
     for phase in STAGES[name]:
         train(model, streams, name=name, **phase | ({"steps": steps} if steps else {}))
-        ends.update_parameters(model)
-    save(ends.module if name in AVERAGED else model, tokenizer, out / name)
+    save(model, tokenizer, out / name)
 
 
 def main():
@@ -273,7 +268,7 @@ def main():
     texts = corpora(scale=0.002 if arguments.smoke else 1.0)
     stages = [arguments.only] if arguments.only else list(STAGES)
     if "base" in stages:
-        sample = [t[:20_000] for name in BASE_MIX for t in texts[name][:4000]]
+        sample = [t[:20_000] for name in STAGES["base"][0]["mix"] for t in texts[name][:4000]]
         tokenizer = train_tokenizer(sample)
     else:
         tokenizer = AutoTokenizer.from_pretrained(arguments.out / "base")
