@@ -29,7 +29,7 @@ from huggingface_hub.errors import RepositoryNotFoundError
 from huggingface_hub.utils import logging as hub_logging
 from IPython.display import Markdown, display
 from matplotlib.figure import Figure
-from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GenerationConfig
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GenerationConfig, StoppingCriteria
 
 ROOT = Path(__file__).resolve().parent
 FAMILIES = {
@@ -213,8 +213,11 @@ def generate_text(model, tokenizer, prompt, device=None, temperature=1.0, max_le
     return generate_texts(model, tokenizer, prompt, 1, device, temperature, max_length, seed)[0]
 
 
-def generate_texts(model, tokenizer, prompt, n, device=None, temperature=1.0, max_length=500, seed=None):
-    """Like generate_text, n samples at once: a list of n strings."""
+def generate_texts(model, tokenizer, prompt, n, device=None, temperature=1.0, max_length=500, seed=None, hopeless=None):
+    """Like generate_text, n samples at once: a list of n strings.
+
+    hopeless: a function of the text so far that is true if the rest is not worth waiting for; it must stay true.
+    """
     inputs = tokenizer(prompt or tokenizer.eos_token, return_tensors="pt", verbose=False).to(device or model.device)
     length, limit = inputs["input_ids"].shape[1], positions(model)
     if not length < max_length <= limit:
@@ -227,8 +230,20 @@ def generate_texts(model, tokenizer, prompt, n, device=None, temperature=1.0, ma
         if seed is not None:
             torch.manual_seed(seed)
         ids = model.generate(inputs["input_ids"], attention_mask=inputs["attention_mask"], max_length=max_length,
-                             num_return_sequences=n if temperature else 1, pad_token_id=tokenizer.eos_token_id, **sampling)
+                             num_return_sequences=n if temperature else 1, pad_token_id=tokenizer.eos_token_id,
+                             stopping_criteria=[_GiveUp(tokenizer, hopeless)] if hopeless else None, **sampling)
     return tokenizer.batch_decode(ids, skip_special_tokens=True) * (1 if temperature else n)
+
+
+class _GiveUp(StoppingCriteria):
+    """Ends the samples whose text so far is hopeless; looks at every 16th token, since decoding takes time."""
+
+    def __init__(self, tokenizer, hopeless):
+        self.tokenizer, self.hopeless = tokenizer, hopeless
+
+    def __call__(self, ids, scores, **options):
+        texts = self.tokenizer.batch_decode(ids, skip_special_tokens=True) if ids.shape[1] % 16 == 0 else [""] * len(ids)
+        return torch.tensor([bool(text) and self.hopeless(text) for text in texts], device=ids.device)
 
 
 @contextmanager
@@ -347,6 +362,24 @@ def is_recipe(text):
             and _items(recipe["fermentables"], 0, 500) and _items(recipe["hops"], 0, 10))
 
 
+def cannot_be_recipe(text):
+    """True if no continuation of the text can pass is_recipe: its finished lines have a wrong key or a YAML error.
+
+    An error in the last finished line may be one that the next lines mend (an open quote), and does not count.
+    """
+    lines = text[:text.rfind("\n") + 1]
+    keys = re.findall(r"^(\w+):", lines, flags=re.MULTILINE)
+    if len(keys) > len(set(keys)) or not set(keys) <= set(RECIPE_KEYS):
+        return True
+    try:
+        yaml.load(lines, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    except yaml.MarkedYAMLError as error:
+        return error.problem_mark is not None and error.problem_mark.line < lines.count("\n") - 1
+    except Exception:  # see is_recipe
+        pass
+    return False
+
+
 def _in_range(value, low, high):
     return isinstance(value, Real) and not isinstance(value, bool) and low <= value <= high
 
@@ -361,11 +394,13 @@ def _items(items, low, high):
 def valid_share(model, tokenizer, prompts, n, check, seed=32):
     """Share of n samples for each prompt whose text passes check: is_function (without the prompt) or is_recipe (with it).
 
-    Functions may take 200 tokens, which is several times what they need, recipes 500.
+    Functions may take 200 tokens, which is several times what they need, recipes 500; a recipe that cannot become
+    one any more is given up, which saves time and changes no verdict.
     """
-    passed, max_length = 0, 200 if check is is_function else 500
+    limits = dict(max_length=200) if check is is_function else dict(max_length=500, hopeless=cannot_be_recipe)
+    passed = 0
     for i, prompt in enumerate(prompts):
-        for text in generate_texts(model, tokenizer, prompt, n, max_length=max_length, seed=seed + i):
+        for text in generate_texts(model, tokenizer, prompt, n, seed=seed + i, **limits):
             passed += check(text[len(prompt):] if check is is_function else text)
     return passed / (n * len(prompts))
 

@@ -217,12 +217,12 @@ def next_tokens(model, tokenizer, prompt):
     return model(tokenizer(prompt, return_tensors="pt")["input_ids"].to(model.device)).logits[0, -1].softmax(-1)
 
 
-def alpha_explorer(first, second, tokenizer, alphas, bits, base_bits, prompts, alpha=0.5, max_length=160):
+def alpha_explorer(first, second, tokenizer, alphas, bits, base_bits, prompts, openings={}, alpha=0.5, max_length=160):
     """One slider over a measured sweep: a ring on its curves, bars of the likely next tokens, and the sampled text.
 
     first, second: (label, model); alpha is the share of first. bits: text -> bits per byte at each of the alphas,
     base_bits: text -> base's. prompts: name -> prompt; the text is always sampled with seed 32, so that only the
-    weights differ.
+    weights differ. openings: name -> what follows the prompt where the bars look, if not the end of the prompt.
     """
     (name1, model1), (name2, model2) = first, second
     live = copy.deepcopy(model1)
@@ -231,8 +231,9 @@ def alpha_explorer(first, second, tokenizer, alphas, bits, base_bits, prompts, a
         "prompt": widgets.ToggleButtons(options=list(prompts), description="prompt")}
     charts = [chart(60 + 240 * i, 34, 165, 190, alphas, values, f"{kind}: bits per byte", (name2, name1), base_bits[kind])
               for i, (kind, values) in enumerate(bits.items())]
-    parents = {name: {label: next_tokens(model, tokenizer, prompt) for label, model in (second, first)}
-               for name, prompt in prompts.items()}
+    looked_at = {name: prompt + openings.get(name, "") for name, prompt in prompts.items()}
+    parents = {name: {label: next_tokens(model, tokenizer, text) for label, model in (second, first)}
+               for name, text in looked_at.items()}
     tokens = {name: list(dict.fromkeys(i for p in both.values() for i in p.topk(TOKENS).indices.tolist()))
               for name, both in parents.items()}
 
@@ -240,12 +241,13 @@ def alpha_explorer(first, second, tokenizer, alphas, bits, base_bits, prompts, a
         alpha, prompt = controls["alpha"].value, controls["prompt"].value
         merge_models(model1, model2, alpha, out=live)
         now = min(range(len(alphas)), key=lambda i: abs(alphas[i] - alpha))
-        likely = next_tokens(live, tokenizer, prompts[prompt])
+        likely = next_tokens(live, tokenizer, looked_at[prompt])
         rows = [(repr(tokenizer.decode(i)), likely[i].item(), [(m, p[i].item()) for m, p in parents[prompt].items()])
                 for i in tokens[prompt]]
+        opening = f" and {openings[prompt]!r}" if prompt in openings else ""
         words = (f"alpha = {alpha:.2f} (share of {name1}), bits per byte: "
                  + ", ".join(f"{kind} {values[now]:.2f}" for kind, values in bits.items())
-                 + f". Next token after the {prompt} prompt: " + ", ".join(f"{word} {p:.0%}" for word, p, _ in rows) + ".")
+                 + f". Next token after the {prompt} prompt{opening}: " + ", ".join(f"{word} {p:.0%}" for word, p, _ in rows) + ".")
         parts = [part for drawn, _ in charts for part in drawn]
         parts += [ring(*place(alphas[now], values[now])) for (_, place), values in zip(charts, bits.values())]
         return svg(1120, 260, parts + token_bars(790, 34, 280, rows), words), words

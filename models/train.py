@@ -205,8 +205,6 @@ def train(model, streams, mix, steps, lr, rows, context, seed, name="", microbat
     warmup = max(1, steps // 20)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: min(
         (step + 1) / warmup, 0.05 + 0.475 * (1 + math.cos(math.pi * step / steps))))
-    for block in model.transformer.h:
-        block.mlp.act = torch.nn.GELU(approximate="tanh")  # gelu_new in one kernel
     model.train()
     bar = tqdm(range(steps), desc=name, mininterval=5)
     for _, batch in zip(bar, batches(streams, mix, rows, context, rng)):
@@ -231,7 +229,9 @@ def new_model(tokenizer):
     """A fresh GPT-Neo: 6 blocks of width 128, global and local attention in turn, tied embeddings, 512 positions."""
     return GPTNeoForCausalLM(GPTNeoConfig(
         vocab_size=len(tokenizer), hidden_size=128, num_layers=6, num_heads=4, max_position_embeddings=CONTEXT,
-        attention_types=[[["global", "local"], 3]], window_size=128, resid_dropout=0.0, embed_dropout=0.0,
+        attention_types=[[["global", "local"], 3]], window_size=128,
+        activation_function="gelu_pytorch_tanh",  # GPT-Neo's gelu_new, computed in one kernel
+        resid_dropout=0.0, embed_dropout=0.0,
         attention_dropout=0.0, bos_token_id=tokenizer.eos_token_id, eos_token_id=tokenizer.eos_token_id))
 
 

@@ -3,6 +3,7 @@
 import json
 import logging
 import math
+import random
 import shutil
 import subprocess
 import sys
@@ -182,6 +183,33 @@ def test_gain_kept_is_1_for_the_specialist_and_0_for_base(base, specialist):
 def test_there_is_no_share_of_no_gain():
     with pytest.raises(ValueError, match="no gain"):
         gain_kept(1.5, 1.5, 1.2)
+
+
+def test_giving_up_on_a_recipe_changes_no_verdict():
+    recipe = helpers.heldout_texts()["beer"][0]
+    assert not any(helpers.cannot_be_recipe(recipe[:i]) for i in range(len(recipe) + 1))
+    for wrong in ("colour: red", "style: Ale", "Style: Ale", "colour = 1\nstyle\n"):
+        assert helpers.cannot_be_recipe(recipe[:recipe.index("hops")] + wrong + "\n")
+        assert not is_recipe(recipe + "\n" + wrong + "\n")
+        assert not helpers.cannot_be_recipe(wrong.strip())  # the line may go on
+    assert not helpers.cannot_be_recipe('style: "an\n')  # a quote may be closed
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_what_is_given_up_could_not_become_a_recipe(seed):
+    """Damage a recipe at random: wherever a beginning of it is hopeless, the whole is none."""
+    rng, recipe = random.Random(seed), helpers.heldout_texts()["beer"][seed % 20]
+    at = rng.randrange(len(recipe))
+    damaged = recipe[:at] + rng.choice(["\n", '"', ":", "[", "{", "- ", "  ", "x", "]", "#", "&a ", "'", "\n---\n", "|\n"]) + recipe[at:]
+    assert not is_recipe(damaged) or not any(helpers.cannot_be_recipe(damaged[:i]) for i in range(0, len(damaged), 7))
+
+
+def test_hopeless_samples_end_early_and_the_others_stay_as_they_are(small):
+    whole = generate_texts(*small, "style:", 6, max_length=48, seed=5)
+    cut = generate_texts(*small, "style:", 6, max_length=48, seed=5, hopeless=lambda text: "e" in text[len("style:"):])
+    for before, after in zip(whole, cut):
+        assert before.startswith(after) and (before == after or "e" in after[len("style:"):])
+    assert whole != cut
 
 
 # --- generating -------------------------------------------------------------------------------------------------
