@@ -146,9 +146,8 @@ def measure(model, tokenizer, texts):
 
 def slider(value, name="", step=0.1, **options):
     """A slider from 0 to 1 that reports a move when it is made."""
-    options = {"style": {"description_width": "initial"}, "layout": {"width": "520px"}} | options
-    return widgets.FloatSlider(value, min=0, max=1, step=step, description=name, readout_format=".2f",
-                               continuous_update=False, **options)
+    options = {"style": {"description_width": "initial"}, "layout": {"width": "520px"}, "readout_format": ".2f"} | options
+    return widgets.FloatSlider(value, min=0, max=1, step=step, description=name, continuous_update=False, **options)
 
 
 # --- SVG --------------------------------------------------------------------------------------------------------
@@ -156,7 +155,7 @@ def slider(value, name="", step=0.1, **options):
 def svg(width, height, parts, words):
     """A picture of the given size (pixels) with its words as the accessible name."""
     return (f"<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 {width} {height}' width='{width}' height='{height}' "
-            f"style='max-width:100%;background:white' role='img' aria-label='{html.escape(words, quote=True)}' {FONT}>"
+            f"style='max-width:100%;height:auto;background:white' role='img' aria-label='{html.escape(words, quote=True)}' {FONT}>"
             + "".join(parts) + "</svg>")
 
 
@@ -326,8 +325,9 @@ def mixing_desk(first, second, tokenizer, texts):
         kind, block = tensor_kind(name)
         parts.setdefault((kind, block) if kind in ("attention", "feed-forward") else (REST, None), []).append(name)
     last = max(block for _, block in parts if block is not None)
-    narrow = {"width": "44px" if last > 7 else "64px", "height": "140px"}
-    faders = {place: slider(1.0, "all" if place[1] is None else str(place[1] + 1), orientation="vertical", layout=narrow)
+    narrow = {"width": "44px" if last > 7 else "52px", "height": "190px"}
+    faders = {place: slider(1.0, "all" if place[1] is None else str(place[1] + 1), orientation="vertical", layout=narrow,
+                              readout_format=".1f")
               for place in parts}
     choice = widgets.Dropdown(options=list(PRESETS), description="preset", layout={"width": "360px"})
     ends = {name: measure(model, tokenizer, texts) for name, model in (first, second)}
@@ -351,10 +351,11 @@ def mixing_desk(first, second, tokenizer, texts):
         return svg(1000, 230, grouped_bars(texts, scores), words), words
 
     key = lambda place: place[0] if place[1] is None else f"{place[0]} {place[1] + 1}"
-    groups = [widgets.VBox([widgets.Label(kind if kind == REST else f"{kind} of block"),
+    groups = [widgets.VBox([widgets.Label("the rest" if kind == REST else f"{kind} of block"),
                             widgets.HBox([fader for (k, _), fader in faders.items() if k == kind])])
               for kind in ("attention", "feed-forward", REST)]
-    layout = widgets.VBox([choice, widgets.Label(f"share of {name1} (1 = {name1}, 0 = {name2})"), widgets.HBox(groups)])
+    rows = [widgets.HBox(groups)] if last < 8 else groups  # twelve blocks need a row each for the two kinds
+    layout = widgets.VBox([choice, widgets.Label(f"share of {name1} (1 = {name1}, 0 = {name2})"), *rows])
     view = View({key(place): fader for place, fader in faders.items()}, layout, draw, model=live)
     choice.observe(preset, "value")
     view.preset = choice

@@ -66,15 +66,27 @@ def free_port():
         return probe.getsockname()[1]
 
 
+def copy_series(folder, documents):
+    """Copy what a notebook reads, with only the first held-out documents of each text; the models are linked."""
+    for name in ("notebooks", "images"):
+        shutil.copytree(ROOT / name, folder / name)
+    for path in ROOT.glob("*.py"):
+        shutil.copy(path, folder)
+    (folder / "models" / "heldout").mkdir(parents=True)
+    for label in ("base", "clippy", "beer"):
+        (folder / "models" / label).symlink_to(ROOT / "models" / label)
+    for path in (ROOT / "models" / "heldout").glob("*.txt"):
+        first = path.read_text(encoding="utf-8").split("\n\n\n")[:documents]
+        (folder / "models" / "heldout" / path.name).write_text("\n\n\n".join(first) + "\n", encoding="utf-8")
+
+
 @contextmanager
-def jupyterlab(folder=None):
-    """The address of a JupyterLab on copies of the notebooks, so that nothing here is changed; folder: where they go."""
+def jupyterlab(folder=None, documents=4):
+    """The address of a JupyterLab on a copy of the series, so that nothing here is changed; folder: where it goes."""
     port = free_port()
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(folder or scratch)
-        shutil.copytree(ROOT / "notebooks", folder / "notebooks")
-        for name in ("helpers.py", "sliders.py", "images"):
-            (folder / name).symlink_to(ROOT / name)
+        copy_series(folder, documents)
         command = [sys.executable, "-m", "jupyter", "lab", "--no-browser", "--expose-app-in-browser", f"--ServerApp.port={port}",
                    "--ServerApp.allow_root=True", f"--ServerApp.root_dir={folder / 'notebooks'}",
                    "--IdentityProvider.token=", "--ServerApp.password="]

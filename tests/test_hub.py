@@ -14,6 +14,7 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
+from browser import copy_series
 from hub import BASE, BEER, CLIPPY, DECOYS, WORDS, serve, write_checkpoints
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -277,16 +278,9 @@ def notebook_environment(checkpoints, first_load, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def series(tmp_path_factory):
-    """A copy of what a notebook reads, the held-out texts cut to two documents each: the stand-ins' scores mean nothing."""
+    """A copy of the series with two held-out documents a text: the stand-ins' scores mean nothing."""
     folder = tmp_path_factory.mktemp("series")
-    for name in ("notebooks", "images"):
-        shutil.copytree(ROOT / name, folder / name)
-    for path in ROOT.glob("*.py"):
-        shutil.copy(path, folder)
-    (folder / "models" / "heldout").mkdir(parents=True)
-    for path in (ROOT / "models" / "heldout").glob("*.txt"):
-        documents = path.read_text(encoding="utf-8").split("\n\n\n")
-        (folder / "models" / "heldout" / path.name).write_text("\n\n\n".join(documents[:2]) + "\n", encoding="utf-8")
+    copy_series(folder, documents=2)
     return folder
 
 
