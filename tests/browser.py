@@ -155,7 +155,13 @@ def time_moves(page, handle, moves=15):
         page.evaluate("watchAgain()")
         page.keyboard.press("ArrowLeft" if i % 4 < 2 else "ArrowRight")
         page.wait_for_function("() => window.times.picture", timeout=20_000)
-        page.wait_for_timeout(600)
+        page.wait_for_timeout(400)
+        page.wait_for_function("""() => {  // until nothing is written any more
+            const text = document.activeElement.closest('.jp-OutputArea-output').textContent;
+            const still = text === window.before;
+            window.before = text;
+            return still;
+        }""", polling=400, timeout=20_000)
         times = page.evaluate("window.times")
         picture.append(times["picture"])
         text.append(times.get("text"))

@@ -152,6 +152,13 @@ def test_the_grid_has_66_merges_with_the_models_at_its_corners(trio, tokenizer):
     assert grid[0.0, 1.0, 0.0] == pytest.approx(mean)
 
 
+def test_the_scores_of_a_view_are_bits_per_byte(trio, tokenizer):
+    texts = {"code": ["def f(x):\n    return x", "x"], "beer": ["style: Kölsch"], "english": ["A day.", "Two days later."]}
+    scores = sliders.scorer(texts, tokenizer)(trio["beer"])
+    assert scores == {kind: pytest.approx(helpers.bits_per_byte(trio["beer"], tokenizer, documents), rel=1e-5)
+                      for kind, documents in texts.items()}
+
+
 def test_the_static_twin_is_what_the_view_shows(explorer, monkeypatch, capsys):
     shown = []
     monkeypatch.setattr(sliders, "display", lambda data, raw: shown.append(data))
@@ -211,7 +218,7 @@ def test_an_error_is_shown_and_raised(explorer, monkeypatch):
     def broken(*args, **options):
         raise helpers.MergeError("a <b>broken</b> tensor")
 
-    monkeypatch.setattr(sliders, "merge_models", broken)
+    monkeypatch.setattr(sliders, "remix", broken)
     with pytest.raises(helpers.MergeError):
         explorer.controls["alpha"].value = 1.0
     assert "MergeError: a &lt;b&gt;broken&lt;/b&gt; tensor" in explorer.words.value
