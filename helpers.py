@@ -226,7 +226,7 @@ def generate_texts(model, tokenizer, prompt, n, device=None, temperature=1.0, ma
     if temperature < 0 or not math.isfinite(temperature):
         raise ValueError(f"temperature must be 0 or a positive number, not {temperature}.")
     sampling = dict(do_sample=True, temperature=temperature, top_k=50) if temperature else dict(do_sample=False)
-    with torch.random.fork_rng(enabled=seed is not None), _threads_for(model):
+    with torch.random.fork_rng(enabled=seed is not None), threads_for(model):
         if seed is not None:
             torch.manual_seed(seed)
         ids = model.generate(inputs["input_ids"], attention_mask=inputs["attention_mask"], max_length=max_length,
@@ -247,7 +247,7 @@ class _GiveUp(StoppingCriteria):
 
 
 @contextmanager
-def _threads_for(model):
+def threads_for(model):
     """One CPU thread for a tiny model: on matrices this small, sharing the work costs more than it saves (2.5 times)."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1 if model.device.type == "cpu" and model.num_parameters() < 10e6 else threads)

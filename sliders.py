@@ -10,6 +10,7 @@ import html
 import math
 import sys
 import time
+from contextlib import nullcontext
 
 import ipywidgets as widgets
 import torch
@@ -18,7 +19,7 @@ from matplotlib import colormaps
 from matplotlib.colors import to_hex
 
 from helpers import (
-    COLOURS, average_tensors, check_mergeable, flat_weights, merge_tensors, tensor_kind, touched)
+    COLOURS, average_tensors, check_mergeable, flat_weights, merge_tensors, tensor_kind, threads_for, touched)
 
 FONT = "font-family='sans-serif' font-size='15'"
 TOKENS = 4  # bars: the most likely tokens of each parent
@@ -53,7 +54,8 @@ class View:
             self.task.cancel()
             self.task = None
         try:
-            svg, words = self.draw()
+            with nullcontext() if self.model is None else threads_for(self.model):
+                svg, words = self.draw()
             self.picture.value, self.words.value = svg, f"<div style='font-size:1.1em'>{html.escape(words)}</div>"
             if self.sample and stream and can_stream():
                 self.text.value = ""
@@ -123,7 +125,8 @@ def stream_text(model, tokenizer, prompt, max_length, seed=32):
     ids = new = tokenizer(prompt, return_tensors="pt")["input_ids"].to(model.device)
     dice, cache = torch.Generator(model.device).manual_seed(seed), None
     while ids.shape[1] < max_length:
-        output = model(new, past_key_values=cache, use_cache=True)
+        with threads_for(model):
+            output = model(new, past_key_values=cache, use_cache=True)
         cache, scores = output.past_key_values, output.logits[:, -1].float()
         likely = scores.masked_fill(scores < scores.topk(50).values[:, -1:], -torch.inf)
         new = torch.multinomial(likely.softmax(-1), 1, generator=dice)
