@@ -136,7 +136,7 @@ def stream_text(model, tokenizer, prompt, max_length, seed=32):
             return
 
 
-def excerpts(texts, tokenizer, tokens=96):
+def excerpts(texts, tokenizer, tokens=64):
     """The first tokens of two documents of each text: short enough to be scored at every move of a slider."""
     head = lambda document: tokenizer.decode(tokenizer(document)["input_ids"][:tokens // 2])
     return {kind: [head(document) for document in documents[:2]] for kind, documents in texts.items()}
