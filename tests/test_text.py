@@ -446,7 +446,7 @@ def test_heldout_texts_pass_their_own_checks():
     (is_recipe, RECIPE[len("style: Brown"):], 500, 1)])
 def test_code_is_judged_without_its_prompt_and_a_recipe_with_it(monkeypatch, check, answer, length, expected):
     calls = []
-    monkeypatch.setattr(helpers, "generate_texts", lambda model, tokenizer, prompt, n, max_length, seed: (
+    monkeypatch.setattr(helpers, "generate_texts", lambda model, tokenizer, prompt, n, max_length, seed, hopeless=None: (
         calls.append((prompt, max_length, seed)) or [prompt + answer] * n))
     prompts = ["def f():\n    return 2\n", "!"] if check is is_function else ["style: Brown"]
     assert helpers.valid_share(None, None, prompts, 4, check, seed=7) == expected
