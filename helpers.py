@@ -271,7 +271,6 @@ def heldout_texts():
             for path in (folder / "code.txt", folder / "beer.txt", folder / "english.txt")}
 
 
-@torch.no_grad()
 def bits_per_byte(model, tokenizer, text):
     """Negative log-likelihood in bits per UTF-8 byte; lower is better, and tokenizers do not matter.
 
@@ -282,17 +281,17 @@ def bits_per_byte(model, tokenizer, text):
     n_bytes = sum(len(document.encode("utf-8")) for document in documents)
     if not n_bytes:
         raise ValueError("bits_per_byte needs at least one character of text.")
-    windows = [window for document in documents for window in _windows(document, tokenizer, min(positions(model), 1024))]
+    windows = [window for document in documents for window in text_windows(document, tokenizer, min(positions(model), 1024))]
     windows.sort(key=lambda window: len(window[0]))
     nats = 0.0
     while windows:
         rows = max(1, 1024 // len(windows[-1][0]))  # small batches stay in the processor's cache
-        nats += _nats(model, windows[-rows:])
+        nats += sum(window_nats(model, windows[-rows:]))
         del windows[-rows:]
     return nats / math.log(2) / n_bytes
 
 
-def _windows(document, tokenizer, context):
+def text_windows(document, tokenizer, context):
     """(tokens, number of tokens at the end to score) pairs that cover a document."""
     ids = [tokenizer.eos_token_id] + tokenizer(document, add_special_tokens=False, verbose=False)["input_ids"]
     windows, scored = [], 1
@@ -304,8 +303,9 @@ def _windows(document, tokenizer, context):
     return windows
 
 
-def _nats(model, windows):
-    """Summed negative log-likelihood of the scored tokens of some windows, padded on the right to one batch."""
+@torch.no_grad()
+def window_nats(model, windows):
+    """Negative log-likelihood in nats of each window's scored tokens; the windows are padded on the right to one batch."""
     length = max(len(ids) for ids, _ in windows)
     inputs = torch.zeros(len(windows), length, dtype=torch.long)
     targets = torch.full((len(windows), length), -100)
@@ -313,8 +313,9 @@ def _nats(model, windows):
         inputs[row, :len(ids)] = torch.tensor(ids)
         targets[row, len(ids) - n:len(ids)] = inputs[row, len(ids) - n:len(ids)]
     logits = model(input_ids=inputs[:, :-1].to(model.device), use_cache=False).logits.float()
-    return torch.nn.functional.cross_entropy(logits.flatten(0, 1), targets[:, 1:].to(model.device).flatten(),
-                                             reduction="sum").item()
+    nats = torch.nn.functional.cross_entropy(logits.flatten(0, 1), targets[:, 1:].to(model.device).flatten(),
+                                             reduction="none")
+    return nats.view(len(windows), -1).sum(1).tolist()
 
 
 def gain_kept(base, specialist, merged):

@@ -19,7 +19,8 @@ from matplotlib import colormaps
 from matplotlib.colors import to_hex
 
 from helpers import (
-    COLOURS, average_tensors, check_mergeable, flat_weights, merge_tensors, tensor_kind, threads_for, touched)
+    COLOURS, average_tensors, check_mergeable, flat_weights, merge_tensors, tensor_kind, text_windows, threads_for,
+    touched, window_nats)
 
 FONT = "font-family='sans-serif' font-size='15'"
 TOKENS = 4  # bars: the most likely tokens of each parent
@@ -61,9 +62,7 @@ class View:
                 self.text.value = ""
                 self.task = asyncio.get_running_loop().create_task(self._stream())
             elif self.sample:
-                for text in self.sample():
-                    pass
-                self._show(text)
+                self._show(list(self.sample())[-1])
         except Exception as error:
             self._fail(error)
             raise
@@ -123,6 +122,8 @@ def can_stream():
 def stream_text(model, tokenizer, prompt, max_length, seed=32):
     """Yield the text so far after each sampled token; the last is what generate_text gives with the same seed."""
     ids = new = tokenizer(prompt, return_tensors="pt")["input_ids"].to(model.device)
+    if ids.shape[1] >= max_length:
+        raise ValueError(f"The prompt has {ids.shape[1]} tokens: max_length must be larger, not {max_length}.")
     dice, cache = torch.Generator(model.device).manual_seed(seed), None
     while ids.shape[1] < max_length:
         with threads_for(model):
@@ -145,20 +146,15 @@ def excerpts(texts, tokenizer, tokens=64):
 def scorer(texts, tokenizer):
     """A function of a model that gives its bits per byte on each of a few short texts, all in one pass.
 
-    The same numbers as helpers.bits_per_byte, for documents that fit into the model's context.
+    The same numbers as bits_per_byte, for documents that fit into the model's context.
     """
-    rows = [(kind, [tokenizer.eos_token_id] + tokenizer(document, add_special_tokens=False)["input_ids"])
-            for kind, documents in texts.items() for document in documents]
-    longest = max(len(ids) for _, ids in rows)
-    inputs = torch.tensor([ids + [tokenizer.eos_token_id] * (longest - len(ids)) for _, ids in rows])
-    targets = torch.tensor([ids[1:] + [-100] * (longest - len(ids)) for _, ids in rows])
-    bits = {kind: math.log(2) * sum(len(document.encode("utf-8")) for document in documents) for kind, documents in texts.items()}
+    windows = [window for documents in texts.values() for document in documents
+               for window in text_windows(document, tokenizer, 1024)]
+    n_bytes = {kind: sum(len(document.encode("utf-8")) for document in documents) for kind, documents in texts.items()}
 
-    @torch.no_grad()
     def score(model):
-        logits = model(inputs[:, :-1].to(model.device), use_cache=False).logits.float()
-        nats = torch.nn.functional.cross_entropy(logits.transpose(1, 2), targets.to(model.device), reduction="none").sum(1).tolist()
-        return {kind: sum(n for (k, _), n in zip(rows, nats) if k == kind) / bits[kind] for kind in texts}
+        nats = iter(window_nats(model, windows))
+        return {kind: sum(next(nats) for _ in documents) / math.log(2) / n_bytes[kind] for kind, documents in texts.items()}
 
     return score
 

@@ -24,7 +24,6 @@ CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", 
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
          "--disable-component-update", "--disable-sync"]
 SLIDERS = ".noUi-handle"  # what the keyboard moves
-PICTURE = ".widget-html-content svg[role=img]"  # in a view; the static twins are not inside of a widget
 
 
 @contextmanager

@@ -3,15 +3,13 @@
 import os
 import re
 import shlex
-import socket
 import subprocess
 import sys
-import time
-import urllib.error
-import urllib.request
 from pathlib import Path
 
 import pytest
+
+from browser import free_port, wait_for
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", ROOT / "models" / "README.md"]
@@ -63,26 +61,10 @@ def test_jupyterlab_opens_on_the_first_notebook():
                               cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         notebook = f"http://127.0.0.1:{port}/api/contents/01_load_models.ipynb?content=0&token=tutorial"
-        assert open_when_up(notebook, deadline=time.monotonic() + 90).status == 200
+        assert wait_for(notebook) == 200
     finally:
         server.terminate()
         server.wait(timeout=30)
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-def open_when_up(address, deadline):
-    """What a server answers, which takes a moment to come up."""
-    while True:
-        try:
-            return urllib.request.urlopen(address, timeout=30)
-        except urllib.error.URLError:
-            assert time.monotonic() < deadline, "JupyterLab did not come up"
-            time.sleep(0.5)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

@@ -187,6 +187,11 @@ def test_streamed_text_is_the_text_of_generate_text(trio, tokenizer):
     assert len(texts) > 5 and all(len(a) <= len(b) for a, b in zip(texts, texts[1:]))
 
 
+def test_a_prompt_without_room_for_a_text(trio, tokenizer):
+    with pytest.raises(ValueError, match="max_length must be larger, not 2"):
+        next(sliders.stream_text(trio["base"], tokenizer, "style: Scottish Ale", max_length=2))
+
+
 def test_the_last_of_many_fast_moves_wins(explorer, trio, tokenizer):
     async def move():
         for alpha in (0.0, 1.0, 0.5, 0.0, 1.0, 0.5):
