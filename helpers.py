@@ -250,7 +250,7 @@ class _GiveUp(StoppingCriteria):
 def threads_for(model):
     """One CPU thread for a tiny model: on matrices this small, sharing the work costs more than it saves (2.5 times)."""
     threads = torch.get_num_threads()
-    torch.set_num_threads(1 if model.device.type == "cpu" and model.num_parameters() < 10e6 else threads)
+    torch.set_num_threads(1 if model.device.type == "cpu" and sum(p.numel() for p in model.parameters()) < 10e6 else threads)
     try:
         yield
     finally:

@@ -31,8 +31,9 @@ TOKENS = 4  # bars: the most likely tokens of each parent
 class View:
     """Controls above a picture, its numbers as words, and maybe a sampled text; `box` is what a cell shows.
 
-    draw() gives (svg, words) for the present values of the controls; sample() gives an iterator of growing texts.
-    An error in either is shown in the view and raised. model is the one that the view merges into.
+    draw() yields (svg, words) for the present values of the controls: once, or first with what is known before a
+    merge is measured and None for the words. sample() gives an iterator of growing texts. An error in either is shown
+    in the view and raised. model is the one that the view merges into.
     """
 
     def __init__(self, controls, layout, draw, sample=None, model=None):
@@ -56,8 +57,9 @@ class View:
             self.task = None
         try:
             with nullcontext() if self.model is None else threads_for(self.model):
-                svg, words = self.draw()
-            self.picture.value, self.words.value = svg, f"<div style='font-size:1.1em'>{html.escape(words)}</div>"
+                for svg, words in self.draw():
+                    self.picture.value = svg
+                    self.words.value = f"<div style='font-size:1.1em'>{html.escape(words)}</div>" if words else self.words.value
             if self.sample and stream and can_stream():
                 self.text.value = ""
                 self.task = asyncio.get_running_loop().create_task(self._stream())
@@ -137,7 +139,7 @@ def stream_text(model, tokenizer, prompt, max_length, seed=32):
             return
 
 
-def excerpts(texts, tokenizer, tokens=64):
+def excerpts(texts, tokenizer, tokens=48):
     """The first tokens of two documents of each text: short enough to be scored at every move of a slider."""
     head = lambda document: tokenizer.decode(tokenizer(document)["input_ids"][:tokens // 2])
     return {kind: [head(document) for document in documents[:2]] for kind, documents in texts.items()}
@@ -261,20 +263,24 @@ def alpha_explorer(first, second, tokenizer, alphas, bits, base_bits, prompts, o
     tokens = {name: list(dict.fromkeys(i for p in both.values() for i in p.topk(TOKENS).indices.tolist()))
               for name, both in parents.items()}
 
+    bars = [""]
+
     def draw():
         alpha, prompt = controls["alpha"].value, controls["prompt"].value
-        remix(live, [model1, model2], [alpha, 1 - alpha])
         now = min(range(len(alphas)), key=lambda i: abs(alphas[i] - alpha))
+        curves = [part for drawn, _ in charts for part in drawn]
+        curves += [ring(*place(alphas[now], values[now])) for (_, place), values in zip(charts, bits.values())]
+        measured = f"alpha = {alpha:.2f} (share of {name1}), bits per byte: " + ", ".join(
+            f"{kind} {values[now]:.2f}" for kind, values in bits.items())
+        yield svg(1120, 260, curves + bars, measured), None
+        remix(live, [model1, model2], [alpha, 1 - alpha])
         likely = next_tokens(live, tokenizer, looked_at[prompt])
         rows = [(repr(tokenizer.decode(i)), likely[i].item(), [(m, p[i].item()) for m, p in parents[prompt].items()])
                 for i in tokens[prompt]]
         opening = f" and {openings[prompt]!r}" if prompt in openings else ""
-        words = (f"alpha = {alpha:.2f} (share of {name1}), bits per byte: "
-                 + ", ".join(f"{kind} {values[now]:.2f}" for kind, values in bits.items())
-                 + f". Next token after the {prompt} prompt{opening}: " + ", ".join(f"{word} {p:.0%}" for word, p, _ in rows) + ".")
-        parts = [part for drawn, _ in charts for part in drawn]
-        parts += [ring(*place(alphas[now], values[now])) for (_, place), values in zip(charts, bits.values())]
-        return svg(1120, 260, parts + token_bars(790, 34, 280, rows), words), words
+        words = f"{measured}. Next token after the {prompt} prompt{opening}: " + ", ".join(f"{word} {p:.0%}" for word, p, _ in rows) + "."
+        bars[:] = token_bars(790, 34, 280, rows)
+        yield svg(1120, 260, curves + bars, words), words
 
     return View(controls, widgets.VBox(list(controls.values())), draw,
                 lambda: stream_text(live, tokenizer, prompts[controls["prompt"].value], max_length), live)
@@ -306,10 +312,11 @@ def predict_then_reveal(alphas, values, ends, name):
         flag = [line([(top, bottom[0]), (top, bottom[1])], "#D55E00", 3, "8 4"), label(top + 6, 50, "you", fill="#D55E00")]
         if not view_state["committed"]:
             words = f"Your guess: alpha = {alphas[guess]:.2f}. Commit to see the curve."
-            return svg(520, 260, parts[:4] + flag, words), words
+            yield svg(520, 260, parts[:4] + flag, words), words
+            return
         words = (f"Your guess, alpha = {alphas[guess]:.2f}, reaches {values[guess]:.2f}. The best is alpha = {alphas[best]:.2f} "
                  f"with {values[best]:.2f}.")
-        return svg(520, 260, parts + flag + [ring(*place(alphas[best], values[best]))], words), words
+        yield svg(520, 260, parts + flag + [ring(*place(alphas[best], values[best]))], words), words
 
     view_state = {"committed": False}
 
@@ -374,7 +381,7 @@ def mixing_desk(first, second, tokenizer, texts):
         words = (f"This changes {touched(live, changed)} of {name1}. Bits per byte on the excerpts: "
                  + "; ".join(f"{kind} {scores['merged'][kind]:.2f} ({name1} {ends[name1][kind]:.2f}, {name2} {ends[name2][kind]:.2f})"
                              for kind in texts) + ".")
-        return svg(1000, 230, grouped_bars(texts, scores), words), words
+        yield svg(1000, 230, grouped_bars(texts, scores), words), words
 
     key = lambda place: place[0] if place[1] is None else f"{place[0]} {place[1] + 1}"
     groups = [widgets.VBox([widgets.Label("the rest" if kind == REST else f"{kind} of block"),
@@ -438,13 +445,15 @@ def tree_and_triangle(models, tokenizer, texts, grid):
     def draw():
         (a, b, c), inner, outer = shapes[controls["tree"].value], controls["inner"].value, controls["outer"].value
         weights = flat_weights(((a, b, inner), c, outer))
+        flat = (f"Tree (({a}, {b}, {inner:.2f}), {c}, {outer:.2f}) is the flat average "
+                + ", ".join(f"{n} {weights[n]:.2f}" for n in names))
+        picture = svg(1120, 305, tree_drawing((a, b, c), inner, outer, weights) + dots + frame + [ring(*place(weights))], flat)
+        yield picture, None
         bits = score(remix(live, list(models.values()), [weights[n] for n in names])).values()
         mean = sum(bits) / len(bits)
-        words = (f"Tree (({a}, {b}, {inner:.2f}), {c}, {outer:.2f}) is the flat average "
-                 + ", ".join(f"{n} {weights[n]:.2f}" for n in names) + f": {mean:.3f} bits per byte in the mean. Best of the grid: "
+        words = (f"{flat}: {mean:.3f} bits per byte in the mean. Best of the grid: "
                  + ", ".join(f"{n} {w:.1f}" for n, w in zip(names, best)) + f" with {grid[best]:.3f}.")
-        parts = tree_drawing((a, b, c), inner, outer, weights) + dots + frame + [ring(*place(weights))]
-        return svg(1120, 305, parts, words), words
+        yield picture, words
 
     return View(controls, widgets.VBox(list(controls.values())), draw, model=live)
 

@@ -1,6 +1,6 @@
 """A notebook in a real browser: JupyterLab on loopback, Debian's Chromium, Playwright.
 
-    python tests/browser.py        time every view: key press to changed picture, and to the first new token
+    python tests/browser.py        time every view: key press to changed picture, to the last change of it, to the first new token
 
 Screenshots go to tests/screenshots, which git ignores.
 """
@@ -123,37 +123,30 @@ def views(page):
     return page.locator(".jp-OutputArea-output", has=page.locator(SLIDERS))
 
 
-# Counts, from a key press on, the milliseconds to the first change of the view's picture and of its text.
+# Counts, from a key press on, the milliseconds to the view's first changed picture, to its last change of picture or
+# words, and to its first new text.
 WATCH = """(handle) => {
     const view = handle.closest('.jp-OutputArea-output');
-    const [picture, , text] = view.querySelectorAll('.widget-html-content');
-    window.times = {};
-    const now = () => performance.now();
-    const watch = (element, name) => element && new MutationObserver((_, observer) => {
-        requestAnimationFrame(() => { window.times[name] = window.times[name] || now() - window.times.start; });
-        observer.disconnect();
-    }).observe(element, {childList: true, subtree: true, characterData: true});
-    window.watchAgain = () => { window.times = {}; watch(picture, 'picture'); };
-    window.watchText = () => {
-        const observer = new MutationObserver(() => {
-            if (text.textContent.trim() && !window.times.text) window.times.text = now() - window.times.start;
-        });
-        if (text) observer.observe(text, {childList: true, subtree: true, characterData: true});
-    };
-    document.addEventListener('keydown', () => { window.times.start = now(); }, true);
+    const [picture, words, text] = view.querySelectorAll('.widget-html-content');
+    const since = () => performance.now() - window.times.start;
+    const watch = (element, seen) => element && new MutationObserver(seen).observe(
+        element, {childList: true, subtree: true, characterData: true});
+    watch(picture, () => requestAnimationFrame(() => { window.times.picture ||= since(); }));
+    for (const element of [picture, words])
+        watch(element, () => requestAnimationFrame(() => { window.times.settled = since(); }));
+    watch(text, () => { if (text.textContent.trim()) window.times.text ||= since(); });
+    document.addEventListener('keydown', () => { window.times = {start: performance.now()}; }, true);
     handle.focus();
 }"""
 
 
 def time_moves(page, handle, moves=15):
-    """Milliseconds from key press to changed picture and to the first new token, for moves to and fro."""
+    """What WATCH counts, for moves to and fro: name -> one number of milliseconds for each move."""
     handle.evaluate(WATCH)
-    page.evaluate("watchText()")
-    picture, text = [], []
+    times = []
     for i in range(moves):
-        page.evaluate("watchAgain()")
         page.keyboard.press("ArrowLeft" if i % 4 < 2 else "ArrowRight")
-        page.wait_for_function("() => window.times.picture", timeout=20_000)
+        page.wait_for_function("() => window.times.settled", timeout=20_000)
         page.wait_for_timeout(400)
         page.wait_for_function("""() => {  // until nothing is written any more
             const text = document.activeElement.closest('.jp-OutputArea-output').textContent;
@@ -161,10 +154,8 @@ def time_moves(page, handle, moves=15):
             window.before = text;
             return still;
         }""", polling=400, timeout=20_000)
-        times = page.evaluate("window.times")
-        picture.append(times["picture"])
-        text.append(times.get("text"))
-    return picture, [t for t in text if t]
+        times.append(page.evaluate("window.times"))
+    return {name: [t[name] for t in times if name in t] for name in ("picture", "settled", "text")}
 
 
 def spread(values):
@@ -178,8 +169,8 @@ def main():
             for i in range(views(page).count()):
                 handle = views(page).nth(i).locator(SLIDERS).first
                 handle.scroll_into_view_if_needed()
-                picture, text = time_moves(page, handle)
-                print(f"{name}, view {i + 1}: picture {spread(picture)}" + (f"; first new token {spread(text)}" if text else ""), flush=True)
+                for what, times in time_moves(page, handle).items():
+                    print(f"{name}, view {i + 1}, {what}: {spread(times)}", flush=True)
 
 
 if __name__ == "__main__":

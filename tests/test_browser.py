@@ -13,7 +13,7 @@ import sys; sys.path.insert(0, "..")
 import ipywidgets, sliders
 alpha = sliders.slider(0.5)
 text = "<script>window.hacked = 1</script><img src=x onerror='window.hacked = 2'> alpha "
-view = sliders.View({"alpha": alpha}, alpha, lambda: (sliders.svg(90, 20, [sliders.label(0, 15, text)], text), text),
+view = sliders.View({"alpha": alpha}, alpha, lambda: [(sliders.svg(90, 20, [sliders.label(0, 15, text)], text), text)],
                     lambda: iter([text + f"{alpha.value:.2f}"]))
 view.box
 """
@@ -21,7 +21,7 @@ BROKEN = """
 import sys; sys.path.insert(0, "..")
 import sliders
 alpha = sliders.slider(0.5)
-view = sliders.View({"alpha": alpha}, alpha, lambda: ("", f"{1 / (alpha.value - 0.4):.2f}"))
+view = sliders.View({"alpha": alpha}, alpha, lambda: [("", f"{1 / (alpha.value - 0.4):.2f}")])
 view.box
 """
 
