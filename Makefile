@@ -12,7 +12,11 @@ env: .venv/installed
 lab: env
 	$(BIN)/jupyter lab notebooks/01_load_models.ipynb
 voila: .venv/installed-tests
-	$(BIN)/voila notebooks
+	mkdir -p .voila/notebooks
+	ln -sfn ../../images .voila/notebooks/images
+	ln -sfn ../helpers.py ../sliders.py ../models .voila/
+	for n in notebooks/*.ipynb; do sed 's#(\.\./images/#(images/#' $$n > .voila/$$n; done
+	$(BIN)/voila .voila/notebooks $(VOILA)
 bench: .venv/installed-tests
 	$(BIN)/python tests/browser.py
 test: .venv/installed-tests

@@ -224,7 +224,7 @@ def chart(x, y, width, height, alphas, values, title, ends, base=None):
     place = lambda alpha, value: (x + alpha * width, y + height - (value - low) / (high - low) * height)
     parts = [box(x, y, width, height, "none", stroke="#bbb"), label(x + width / 2, y - 10, title, "middle", font_weight="bold"),
              label(x, y + height + 20, f"0: {ends[0]}"), label(x + width, y + height + 20, f"1: {ends[1]}", "end"),
-             label(x - 6, y + 12, f"{high - margin:.2f}", "end"), label(x - 6, y + height, f"{low + margin:.2f}", "end")]
+             label(x - 14, y + 12, f"{high - margin:.2f}", "end"), label(x - 14, y + height, f"{low + margin:.2f}", "end")]
     if base is not None:
         parts += [line([place(0, base), place(1, base)], COLOURS["base"], 1.5, "6 4"),
                   label(x + width - 4, place(1, base)[1] - 5, "base", "end")]
@@ -357,7 +357,8 @@ def mixing_desk(first, second, tokenizer, texts):
         kind, block = tensor_kind(name)
         parts.setdefault((kind, block) if kind in ("attention", "feed-forward") else (REST, None), []).append(name)
     last = max(block for _, block in parts if block is not None)
-    narrow = {"width": "44px" if last > 7 else "52px", "height": "190px"}
+    many = last > 7  # twelve blocks: a row for each kind, and low enough that the bars are still on the screen
+    narrow = {"width": "44px" if many else "52px", "height": "170px" if many else "190px"}
     faders = {place: slider(1.0, "all" if place[1] is None else str(place[1] + 1), orientation="vertical", layout=narrow,
                               readout_format=".1f")
               for place in parts}
@@ -381,14 +382,16 @@ def mixing_desk(first, second, tokenizer, texts):
         words = (f"This changes {touched(live, changed)} of {name1}. Bits per byte on the excerpts: "
                  + "; ".join(f"{kind} {scores['merged'][kind]:.2f} ({name1} {ends[name1][kind]:.2f}, {name2} {ends[name2][kind]:.2f})"
                              for kind in texts) + ".")
-        yield svg(1000, 230, grouped_bars(texts, scores), words), words
+        yield svg(1000, 140, grouped_bars(texts, scores), words), words
 
     key = lambda place: place[0] if place[1] is None else f"{place[0]} {place[1] + 1}"
-    groups = [widgets.VBox([widgets.Label("the rest" if kind == REST else f"{kind} of block"),
-                            widgets.HBox([fader for (k, _), fader in faders.items() if k == kind])])
-              for kind in ("attention", "feed-forward", REST)]
-    rows = [widgets.HBox(groups)] if last < 8 else groups  # twelve blocks need a row each for the two kinds
-    layout = widgets.VBox([choice, widgets.Label(f"share of {name1} (1 = {name1}, 0 = {name2})"), *rows])
+    attention, feed_forward, rest = (
+        widgets.VBox([widgets.Label("the rest" if kind == REST else f"{kind} of block"),
+                      widgets.HBox([fader for (k, _), fader in faders.items() if k == kind])])
+        for kind in ("attention", "feed-forward", REST))
+    rows = [attention, widgets.HBox([feed_forward, rest])] if many else [widgets.HBox([attention, feed_forward, rest])]
+    title = widgets.Label(f"share of {name1} (1 = {name1}, 0 = {name2})")
+    layout = widgets.VBox([widgets.HBox([choice, title]), *rows])
     view = View({key(place): fader for place, fader in faders.items()}, layout, draw, model=live)
     choice.observe(preset, "value")
     view.preset = choice
@@ -400,12 +403,12 @@ def grouped_bars(texts, scores):
     largest = max(value for row in scores.values() for value in row.values())
     parts = []
     for i, kind in enumerate(texts):
-        x, width = 20 + i * 330, 190
+        x, width = 20 + i * 330, 170
         parts.append(label(x, 24, f"{kind}: bits per byte", font_weight="bold"))
         for j, (model, row) in enumerate(scores.items()):
-            y, colour = 40 + j * 58, COLOURS.get(model, COLOURS["merged"])
-            parts += [label(x + 14, y + 14, model), mark(x, y + 9, model, 6), box(x, y + 20, row[kind] / largest * width, 20, colour),
-                      label(x + row[kind] / largest * width + 6, y + 36, f"{row[kind]:.2f}")]
+            y, colour, length = 40 + j * 32, COLOURS.get(model, COLOURS["merged"]), row[kind] / largest * width
+            parts += [mark(x, y + 10, model, 6), label(x + 14, y + 15, model), box(x + 84, y, length, 20, colour),
+                      label(x + 90 + length, y + 15, f"{row[kind]:.2f}")]
     return parts
 
 
