@@ -549,17 +549,17 @@ def check_mergeable(models):
             _check_names(names, tensors, i)
         for name, tensor in tensors.items():
             if tensor.shape != names[name].shape:
-                raise MergeError(_shape_message(name, names[name], tensor, i))
+                raise MergeError(shape_message(name, names[name].shape, tensor.shape, i))
             if tensor.device != names[name].device:
                 raise MergeError(f"{name} is on {names[name].device} in model 1 and on {tensor.device} in model {i}. "
                                  "Move the models to one device with model.to(device).")
             if tensor.dtype not in (torch.float16, torch.bfloat16, torch.float32, torch.float64):
                 raise MergeError(f"{name} of model {i} holds {tensor.dtype}: integer and quantised tensors cannot be "
                                  "averaged. Load the model unquantised, in float32.")
-            _check_values(name, tensor, i, into=names[name].dtype)
+            check_values(name, tensor, i, into=names[name].dtype)
 
 
-def _check_values(name, tensor, i, into):
+def check_values(name, tensor, i, into):
     """Refuse NaN, infinity, and numbers so large that their average could overflow; one pass over the tensor finds all."""
     computed = torch.finfo(torch.promote_types(tensor.dtype, torch.float32)).max / 2
     largest = tensor.abs().max().item() if tensor.numel() else 0.0
@@ -582,8 +582,13 @@ def _check_architecture(first, model, i):
     if type(first) is not type(model):
         raise MergeError(f"Model 1 is a {_title(first)}, model {i} a {_title(model)}: their tensors mean different "
                          "things. Merge models of one architecture.")
+    check_configs(getattr(first, "config", None), getattr(model, "config", None), i)
+
+
+def check_configs(first, config, i):
+    """Raise MergeError if two configurations let the same tensors compute different things."""
     for setting in _ARCHITECTURE:
-        one, other = (getattr(getattr(m, "config", None), setting, None) for m in (first, model))
+        one, other = getattr(first, setting, None), getattr(config, setting, None)
         if one != other:
             raise MergeError(f"{setting} is {one} in model 1 and {other} in model {i}: the same tensors would mean "
                              "different things. Merge models that were finetuned from the same base.")
@@ -598,11 +603,12 @@ def _check_names(names, tensors, i):
                              "models has it tied to its embeddings and the other has not.")
 
 
-def _shape_message(name, one, other, i):
-    message = f"{name} has shape {tuple(one.shape)} in model 1 and {tuple(other.shape)} in model {i}."
+def shape_message(name, one, other, i):
+    """Why two shapes cannot be averaged, and the way out."""
+    message = f"{name} has shape {tuple(one)} in model 1 and {tuple(other)} in model {i}."
     is_vocabulary = tensor_kind(name)[0] == "embedding" and not re.search(r"wpe|position", name)
-    if is_vocabulary and one.shape[1:] == other.shape[1:]:
-        rows = min(len(one), len(other))
+    if is_vocabulary and one[1:] == other[1:]:
+        rows = min(one[0], other[0])
         return (f"{message} The vocabularies differ in size. If the shared rows are the same words, cut the larger: "
                 f"model.resize_token_embeddings({rows}), or load both with load_models(..., align=True).")
     return message + " Merge models of the same size."

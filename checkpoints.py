@@ -1,0 +1,321 @@
+"""Merge checkpoints from disk to disk, without building a model: a few megabytes of memory, whatever their size.
+
+A checkpoint is a folder in the format of save_pretrained: safetensors, one file or several with an index.
+Format: https://github.com/huggingface/safetensors (8 bytes with the header's length, a JSON header, the data).
+"""
+
+import json
+import math
+import shutil
+import struct
+import warnings
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+import yaml
+from huggingface_hub import split_torch_state_dict_into_shards
+from tqdm.auto import tqdm
+from transformers import AutoConfig
+
+from helpers import (
+    LoadError, MergeError, average_tensors, check_configs, check_values, check_weights, find_folder, shape_message)
+
+PIECE = 1 << 20  # bytes read of each source at a time
+DTYPES = {"F64": torch.float64, "F32": torch.float32, "BF16": torch.bfloat16, "F16": torch.float16}  # in the format's order
+MAX_SHARD_SIZE = "50GB"  # as save_pretrained
+
+
+class Stored(NamedTuple):
+    """Where a tensor lies: file, place of its first byte, name of its dtype, shape."""
+
+    file: Path
+    start: int
+    dtype: str
+    shape: tuple
+
+    @property
+    def nbytes(self):
+        return math.prod(self.shape) * DTYPES[self.dtype].itemsize
+
+
+def stored_tensors(folder):
+    """name -> Stored for every tensor of a checkpoint folder; only headers are read. Raises LoadError, MergeError."""
+    folder = Path(folder)
+    index = folder / "model.safetensors.index.json"
+    if index.is_file():
+        places = json.loads(index.read_text(encoding="utf-8"))["weight_map"]
+    elif (folder / "model.safetensors").is_file():
+        places = dict.fromkeys(read_header(folder / "model.safetensors"), "model.safetensors")
+    elif list(folder.glob("*.bin")):
+        raise LoadError(f"{folder} holds its weights as .bin, which cannot be read in pieces. Convert it once: "
+                        "load_models({'m': folder})['m'].model.save_pretrained(other_folder).")
+    else:
+        raise LoadError(f"{folder} holds no model.safetensors and no model.safetensors.index.json.")
+    headers = {name: read_header(folder / name) for name in sorted(set(places.values()))}
+    for tensor, name in places.items():
+        if tensor not in headers[name]:
+            raise LoadError(f"The index of {folder} says that {tensor} is in {name}, which does not have it. Download "
+                            "the checkpoint again.")
+    return {tensor: headers[name][tensor] for tensor, name in places.items()}
+
+
+def read_header(file):
+    """name -> Stored from one safetensors file, after checking that header and data are all there. Raises LoadError."""
+    damaged = f"{file} is damaged or incomplete ({{}}). Download it again."
+    if not file.is_file():
+        raise LoadError(f"{file} is missing. Download the checkpoint again.")
+    size = file.stat().st_size
+    with open(file, "rb") as stream:
+        length = struct.unpack("<Q", stream.read(8))[0] if size >= 8 else size
+        if not 2 <= length <= size - 8:
+            raise LoadError(damaged.format("its header does not fit into the file"))
+        try:
+            header = json.loads(stream.read(length))
+            header.pop("__metadata__", None)
+            tensors = {name: Stored(file, 8 + length + entry["data_offsets"][0], entry["dtype"], tuple(entry["shape"]))
+                       for name, entry in header.items()}
+            ends = [entry["data_offsets"][1] for entry in header.values()]
+        except (ValueError, KeyError, TypeError, AttributeError, IndexError):
+            raise LoadError(damaged.format("its header is no safetensors header")) from None
+    for name, tensor in tensors.items():
+        if tensor.dtype not in DTYPES:
+            raise MergeError(f"{name} in {file} holds {tensor.dtype}: integer and quantised tensors cannot be averaged. "
+                             "Take a checkpoint in float32, float16 or bfloat16; masks that old checkpoints hold go "
+                             "away if the model is loaded and saved once.")
+        if tensor.start + tensor.nbytes != 8 + length + header[name]["data_offsets"][1]:
+            raise LoadError(damaged.format(f"{name} has the wrong number of bytes"))
+    if 8 + length + max(ends, default=0) != size:
+        raise LoadError(damaged.format(f"{8 + length + max(ends, default=0):,} bytes are announced, {size:,} are there"))
+    return tensors
+
+
+def merge_checkpoints(sources, weights, destination, names=None, overwrite=False, max_shard_size=MAX_SHARD_SIZE):
+    """Weighted average of N checkpoints, sum of weights[i] * theta_i, read and written in pieces.
+
+    sources: folders or Hub ids. weights sum to 1, for two sources [alpha, 1 - alpha]. names: only these tensors are
+    averaged, the others are the first source's. The weights in destination are byte for byte what save_pretrained
+    writes for the merge in memory; config, tokenizer and generation settings are the first source's. Half precision
+    is averaged in float32 and rounded once; of mixed dtypes the first source's is kept, with a warning. destination
+    appears when it is complete; overwrite=True replaces an older one only then. Returns destination as a Path.
+    Raises MergeError, LoadError, FileExistsError, OSError (disk full). Source: arXiv 2203.05482.
+    """
+    folders = [find_folder(f"source {i}", source) for i, source in enumerate(sources, 1)]
+    weights, destination = check_weights(weights, len(folders)), Path(destination).expanduser()
+    tensors = [stored_tensors(folder) for folder in folders]
+    check_checkpoints(folders, tensors)
+    names = check_selection(names, tensors[0])
+    partial, old = (destination.with_name(f".{destination.name}.{what}") for what in ("partial", "old"))
+    if old.exists() and not destination.exists():
+        old.rename(destination)  # an earlier run was killed between its last two steps
+    check_destination(destination, folders, overwrite, sum(tensor.nbytes for tensor in tensors[0].values()))
+    shutil.rmtree(partial, ignore_errors=True)
+    try:
+        partial.mkdir(parents=True)
+        for file in folders[0].iterdir():
+            if file.is_file() and is_companion(file.name):
+                shutil.copy(file, partial)
+        write_recipe(partial, sources, weights, names, tensors[0])
+        write_weights(partial, tensors, weights, names, max_shard_size)
+        if destination.exists():
+            shutil.rmtree(old, ignore_errors=True)
+            destination.rename(old)
+        partial.rename(destination)
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
+    return destination
+
+
+def check_checkpoints(folders, tensors):
+    """Raise MergeError unless the checkpoints have one architecture, the same tensors, and the same shapes."""
+    configs = [AutoConfig.from_pretrained(folder) for folder in folders]
+    first = tensors[0]
+    for i, (config, other) in enumerate(zip(configs[1:], tensors[1:]), 2):
+        if type(config) is not type(configs[0]):
+            raise MergeError(f"Source 1 is a {configs[0].model_type}, source {i} a {config.model_type}: their tensors mean "
+                             "different things. Merge checkpoints of one architecture.")
+        check_configs(configs[0], config, i)
+        for here, there, where, lacks in ((first, other, 1, i), (other, first, i, 1)):
+            extra = sorted(set(here) - set(there))
+            if extra:
+                raise MergeError(f"{extra[0]} (shape {here[extra[0]].shape}) is in source {where} but not in source {lacks}. "
+                                 "Merge checkpoints with the same tensors.")
+        for name, tensor in first.items():
+            if other[name].shape != tensor.shape:
+                raise MergeError(shape_message(name, tensor.shape, other[name].shape, i))
+        mixed = sorted(name for name in first if other[name].dtype != first[name].dtype)
+        if mixed:
+            warnings.warn(f"{mixed[0]} is {other[mixed[0]].dtype} in source {i} and {first[mixed[0]].dtype} in source 1: the merge is "
+                          f"saved as source 1 has it ({len(mixed)} such tensors).", stacklevel=3)
+
+
+def check_selection(names, tensors):
+    """The names as a set (None: all), or MergeError if one is unknown or there is none."""
+    names = set(tensors) if names is None else set(names)
+    unknown = sorted(names - set(tensors))
+    if unknown:
+        raise MergeError(f"The selection names {unknown[0]}, which the first source does not have. Names are those of "
+                         f"stored_tensors(folder), for example {next(iter(tensors))}.")
+    if not names:
+        raise MergeError("The selection matches no tensor, so nothing would be merged.")
+    return names
+
+
+def check_destination(destination, folders, overwrite, nbytes):
+    """Refuse a destination that would damage a source, that exists already, or that has no room."""
+    resolved = destination.resolve()
+    for folder in folders:
+        if folder.resolve() == resolved or folder.resolve() in resolved.parents or resolved in folder.resolve().parents:
+            raise MergeError(f"The destination {destination} and the source {folder} lie within each other. Choose another folder.")
+    if destination.exists() and not overwrite:
+        raise FileExistsError(f"{destination} exists. Choose another destination, or replace it with overwrite=True.")
+    parent = next(folder for folder in resolved.parents if folder.exists())
+    free = shutil.disk_usage(parent).free
+    if free < nbytes + 10e6:
+        raise OSError(f"The merge needs {nbytes / 1e9:.2f} GB in {parent}, where {free / 1e9:.2f} GB are free.")
+
+
+def is_companion(name):
+    """True for files that make a checkpoint complete beside its weights: config, tokenizer, generation settings."""
+    return (name.endswith((".json", ".model", ".txt", ".jinja")) and not name.endswith(".index.json")) or name == "LICENSE"
+
+
+def write_weights(folder, tensors, weights, names, max_shard_size):
+    """Write the average as save_pretrained would: the same shards, the same order, the same bytes."""
+    shapes = {name: torch.empty(tensor.shape, dtype=DTYPES[tensor.dtype], device="meta") for name, tensor in tensors[0].items()}
+    split = split_torch_state_dict_into_shards(shapes, max_shard_size=max_shard_size)
+    only_first = [1.0] + [0.0] * (len(weights) - 1)
+    with tqdm(total=sum(tensor.nbytes for tensor in tensors[0].values()), unit="B", unit_scale=True, desc="merging") as bar:
+        for file, shard in split.filename_to_tensors.items():
+            # The order of the safetensors library: larger dtypes first, then by name.
+            shard = sorted(shard, key=lambda name: (list(DTYPES).index(tensors[0][name].dtype), name.encode()))
+            with open(folder / file, "wb") as out:
+                out.write(header_bytes(shard, tensors[0]))
+                for name in shard:
+                    average_stored(out, name, [source[name] for source in tensors], weights if name in names else only_first, bar)
+    if split.is_sharded:
+        index = {"metadata": split.metadata, "weight_map": split.tensor_to_filename}
+        (folder / "model.safetensors.index.json").write_text(json.dumps(index, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def header_bytes(names, tensors):
+    """The head of a safetensors file that holds the tensors in this order."""
+    header, place = {"__metadata__": {"format": "pt"}}, 0
+    for name in names:
+        tensor = tensors[name]
+        header[name] = {"dtype": tensor.dtype, "shape": list(tensor.shape), "data_offsets": [place, place + tensor.nbytes]}
+        place += tensor.nbytes
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-len(text) % 8)
+    return struct.pack("<Q", len(text)) + text
+
+
+def average_stored(out, name, parts, weights, bar):
+    """Append the average of one tensor, piece by piece; parts: where it lies in each source."""
+    used = [(i, part, weight) for i, (part, weight) in enumerate(zip(parts, weights), 1) if weight]
+    dtype, done = DTYPES[parts[0].dtype], 0
+    streams = [open(part.file, "rb") for _, part, _ in used]
+    try:
+        for stream, (_, part, _) in zip(streams, used):
+            stream.seek(part.start)
+        while done < math.prod(parts[0].shape):
+            count = min(PIECE // dtype.itemsize, math.prod(parts[0].shape) - done)
+            pieces = [read_piece(stream, DTYPES[part.dtype], count) for stream, (_, part, _) in zip(streams, used)]
+            for piece, (i, _, _) in zip(pieces, used):
+                check_values(name, piece, i, into=dtype)
+            mean = average_tensors(pieces, [weight for _, _, weight in used]).to(dtype)
+            out.write(mean.view(torch.uint8).numpy())
+            done += count
+            bar.update(count * dtype.itemsize)
+    finally:
+        for stream in streams:
+            stream.close()
+
+
+def read_piece(stream, dtype, count):
+    """The next count numbers of a file as a tensor."""
+    buffer = bytearray(count * dtype.itemsize)
+    if stream.readinto(buffer) != len(buffer):
+        raise LoadError(f"{stream.name} became shorter while it was read.")
+    return torch.frombuffer(buffer, dtype=dtype)
+
+
+# --- recipes ----------------------------------------------------------------------------------------------------
+
+def write_recipe(folder, sources, weights, names, tensors):
+    """Write what was merged: mergekit_config.yml, which mergekit runs, and README.md, the model card."""
+    dtypes = {tensor.dtype for tensor in tensors.values()}
+    dtype = str(DTYPES[dtypes.pop()]).removeprefix("torch.") if len(dtypes) == 1 else None
+    selection = None if len(names) == len(tensors) else names
+    recipe = yaml.safe_dump(mergekit_recipe(sources, weights, selection, dtype, tensors), sort_keys=False)
+    (folder / "mergekit_config.yml").write_text(recipe, encoding="utf-8")
+    shares = "\n".join(f"| {source} | {weight:g} |" for source, weight in zip(sources, weights))
+    what = f"{len(names)} of {len(tensors)} tensors; the others are those of {sources[0]}"
+    (folder / "README.md").write_text(CARD.format(shares=shares, what=what if selection else "all tensors"), encoding="utf-8")
+
+
+CARD = """---
+tags: [merge, linear, model-soup]
+---
+# A linear merge
+
+Weighted average of the weights of these models ([arXiv 2203.05482](https://arxiv.org/abs/2203.05482)):
+
+| model | share |
+|:--|--:|
+{shares}
+
+Averaged: {what}. Config and tokenizer are the first model's. The recipe is in `mergekit_config.yml`.
+"""
+
+
+def mergekit_recipe(sources, weights, names=None, dtype="float32", tensors=()):
+    """A linear merge as a mergekit configuration, a dict for yaml.safe_dump.
+
+    names: the tensors that are averaged (None: all); for the others the first source has weight 1, the rest 0. Each
+    becomes a filter of its own. mergekit looks for filters inside of names: raises MergeError if a selected name is
+    part of another name in tensors. Format: https://github.com/arcee-ai/mergekit
+    """
+    for name in names or ():
+        inside = [other for other in tensors if name in other and other not in names]
+        if inside:
+            raise MergeError(f"A mergekit filter for {name} would also select {inside[0]}: this selection has no recipe.")
+    filters = lambda weight: [{"filter": name, "value": weight} for name in sorted(names)]
+    models = [{"model": str(source), "parameters": {
+        "weight": weight if names is None else [*filters(weight), {"value": 0.0 if i else 1.0}]}}
+        for i, (source, weight) in enumerate(zip(sources, weights))]
+    return {"merge_method": "linear", **({"dtype": dtype} if dtype else {}), "models": models}
+
+
+def read_recipe(file):
+    """(sources, weights, names or None) of a mergekit configuration that merge_checkpoints can carry out.
+
+    Raises MergeError with the reason for what a plain weighted average cannot express.
+    """
+    recipe = yaml.safe_load(Path(file).read_text(encoding="utf-8"))
+    refuse = lambda reason: MergeError(f"{file} cannot be carried out here: {reason}.")
+    if not isinstance(recipe, dict) or recipe.get("merge_method") != "linear" or not isinstance(recipe.get("models"), list):
+        raise refuse("only merge_method: linear with a list of models is a weighted average")
+    unknown = sorted(set(recipe) - {"merge_method", "dtype", "models"})
+    if unknown:
+        raise refuse(f"{unknown[0]} is not supported")
+    sources, weights, selections, rests = [], [], [], []
+    for entry in recipe["models"]:
+        if not isinstance(entry, dict) or set(entry) != {"model", "parameters"} or set(entry["parameters"]) != {"weight"}:
+            raise refuse("each model needs a model and a weight, and nothing else")
+        weight = entry["parameters"]["weight"]
+        conditions = weight if isinstance(weight, list) else [{"value": weight}]
+        if not all(isinstance(c, dict) and isinstance(c.get("value"), (int, float)) and set(c) <= {"filter", "value"} for c in conditions):
+            raise refuse(f"the weight of {entry['model']} is a gradient or no number")
+        filtered, rest = [c for c in conditions if "filter" in c], [c["value"] for c in conditions if "filter" not in c]
+        if len({c["value"] for c in filtered}) > 1 or len(rest) != 1 or "filter" in conditions[-1]:
+            raise refuse(f"{entry['model']} has several weights")
+        sources.append(entry["model"])
+        weights.append(filtered[0]["value"] if filtered else rest[0])
+        selections.append(frozenset(c["filter"] for c in filtered))
+        rests.append(rest[0])
+    if len(set(selections)) > 1 or (selections and selections[0] and rests != [1] + [0] * (len(rests) - 1)):
+        raise refuse("its selections are not 'average these tensors, take the others from the first model'")
+    return sources, check_weights(weights, len(sources)), set(selections[0]) or None
