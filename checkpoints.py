@@ -14,12 +14,13 @@ from typing import NamedTuple
 
 import torch
 import yaml
-from huggingface_hub import split_torch_state_dict_into_shards
+from huggingface_hub import split_state_dict_into_shards_factory
 from tqdm.auto import tqdm
 from transformers import AutoConfig
 
 from helpers import (
-    LoadError, MergeError, average_tensors, check_configs, check_values, check_weights, find_folder, shape_message)
+    LoadError, MergeError, average_into, check_configs, check_values, check_weights, find_folder, magnitude,
+    shape_message)
 
 PIECE = 1 << 20  # bytes read of each source at a time
 DTYPES = {"F64": torch.float64, "F32": torch.float32, "BF16": torch.bfloat16, "F16": torch.float16}  # in the format's order
@@ -184,8 +185,9 @@ def is_companion(name):
 
 def write_weights(folder, tensors, weights, names, max_shard_size):
     """Write the average as save_pretrained would: the same shards, the same order, the same bytes."""
-    shapes = {name: torch.empty(tensor.shape, dtype=DTYPES[tensor.dtype], device="meta") for name, tensor in tensors[0].items()}
-    split = split_torch_state_dict_into_shards(shapes, max_shard_size=max_shard_size)
+    split = split_state_dict_into_shards_factory(
+        tensors[0], get_storage_size=lambda tensor: tensor.nbytes, get_storage_id=lambda tensor: None,
+        filename_pattern="model{suffix}.safetensors", max_shard_size=max_shard_size)
     only_first = [1.0] + [0.0] * (len(weights) - 1)
     with tqdm(total=sum(tensor.nbytes for tensor in tensors[0].values()), unit="B", unit_scale=True, desc="merging") as bar:
         for file, shard in split.filename_to_tensors.items():
@@ -224,8 +226,8 @@ def average_stored(out, name, parts, weights, bar):
             count = min(PIECE // dtype.itemsize, math.prod(parts[0].shape) - done)
             pieces = [read_piece(stream, DTYPES[part.dtype], count) for stream, (_, part, _) in zip(streams, used)]
             for piece, (i, _, _) in zip(pieces, used):
-                check_values(name, piece, i, into=dtype)
-            mean = average_tensors(pieces, [weight for _, _, weight in used]).to(dtype)
+                check_values(name, piece, i, dtype, magnitude(piece))
+            mean = average_into(torch.empty(count, dtype=dtype), pieces, [weight for _, _, weight in used])
             out.write(mean.view(torch.uint8).numpy())
             done += count
             bar.update(count * dtype.itemsize)

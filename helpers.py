@@ -7,11 +7,13 @@ alpha is always the share of the first model. Figures, formulas and names follow
 import ast
 import base64
 import copy
+import functools
 import io
 import math
 import os
 import re
 import warnings
+import weakref
 from contextlib import contextmanager
 from numbers import Real
 from pathlib import Path
@@ -32,6 +34,7 @@ from matplotlib.figure import Figure
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GenerationConfig, StoppingCriteria
 
 ROOT = Path(__file__).resolve().parent
+BLOCK = 1 << 18  # numbers averaged at a time where several models are read: a megabyte in float32
 FAMILIES = {
     "tiny": {label: ROOT / "models" / label for label in ("base", "clippy", "beer")},
     "gpt-neo-125m": {
@@ -540,10 +543,14 @@ def check_weights(weights, n):
 
 
 def check_mergeable(models):
-    """Raise MergeError unless the models have the same architecture, tensors and shapes, and only finite floats."""
-    first, names = models[0], merge_tensors(models[0])
-    for i, model in enumerate(models, 1):
-        tensors = merge_tensors(model)
+    """Raise MergeError unless the models have the same architecture, tensors and shapes, and only finite floats.
+
+    Returns the merge_tensors of each. Values are read once: again only when torch has counted a change of a tensor
+    (it does not count what is written through .data).
+    """
+    first, sources = models[0], [merge_tensors(model) for model in models]
+    names = sources[0]
+    for i, (model, tensors) in enumerate(zip(models, sources), 1):
         if i > 1:
             _check_architecture(first, model, i)
             _check_names(names, tensors, i)
@@ -556,20 +563,43 @@ def check_mergeable(models):
             if tensor.dtype not in (torch.float16, torch.bfloat16, torch.float32, torch.float64):
                 raise MergeError(f"{name} of model {i} holds {tensor.dtype}: integer and quantised tensors cannot be "
                                  "averaged. Load the model unquantised, in float32.")
-            check_values(name, tensor, i, into=names[name].dtype)
+            check_values(name, tensor, i, names[name].dtype, _largest(model, name, tensor))
+    return sources
 
 
-def check_values(name, tensor, i, into):
-    """Refuse NaN, infinity, and numbers so large that their average could overflow; one pass over the tensor finds all."""
-    computed = torch.finfo(torch.promote_types(tensor.dtype, torch.float32)).max / 2
-    largest = tensor.abs().max().item() if tensor.numel() else 0.0
+_LARGEST = weakref.WeakKeyDictionary()  # model -> {name: (which state of the tensor, its largest magnitude)}
+
+
+def _largest(model, name, tensor):
+    """The largest magnitude in a tensor, remembered while the tensor stays as it is."""
+    known = _LARGEST.setdefault(model, {})
+    state = None if tensor.is_inference() else (tensor.data_ptr(), tensor._version)
+    if state is None or known.get(name, (None, None))[0] != state:
+        known[name] = state, magnitude(tensor)
+    return known[name][1]
+
+
+def magnitude(tensor):
+    """The largest absolute value; NaN if there is one."""
+    return tensor.abs().max().item() if tensor.numel() else 0.0
+
+
+def check_values(name, tensor, i, into, largest):
+    """Refuse NaN, infinity, and numbers so large that their average could overflow; largest: the tensor's magnitude."""
+    if largest <= _limit(tensor.dtype, into):
+        return
     if not math.isfinite(largest):
         bad = int((~torch.isfinite(tensor)).sum())
         raise MergeError(f"{name} of model {i} holds {bad} values that are NaN or infinite. The checkpoint is damaged or "
                          "overflowed in half precision; load a sound one.")
-    if largest > min(computed, torch.finfo(into).max):
-        raise MergeError(f"{name} of model {i} holds a value of size {largest:.3g}: merging it into {into} would "
-                         "overflow. Load both models in float32, or find out why a weight is that large.")
+    raise MergeError(f"{name} of model {i} holds a value of size {largest:.3g}: merging it into {into} would "
+                     "overflow. Load both models in float32, or find out why a weight is that large.")
+
+
+@functools.cache
+def _limit(dtype, into):
+    """The largest magnitude that can be averaged in at least float32 and saved in another dtype."""
+    return min(torch.finfo(torch.promote_types(dtype, torch.float32)).max / 2, torch.finfo(into).max)
 
 
 # Settings that change what the same tensors compute, in the words of several architectures.
@@ -618,15 +648,15 @@ def _title(model):
     return type(model).__name__
 
 
-def _check_out(out, models, tensors):
+def _check_out(out, models, sources):
     """`out` must be another model of the same shape; writing into a parent would change it."""
     _check_architecture(models[0], out, "`out`")
-    targets = merge_tensors(out)
-    theirs = {tensor.data_ptr() for model in models for tensor in merge_tensors(model).values() if tensor.numel()}
+    targets, tensors = merge_tensors(out), sources[0]
+    theirs = {tensor.data_ptr() for source in sources for tensor in source.values() if tensor.numel()}
     if any(tensor.data_ptr() in theirs for tensor in targets.values()):
         raise MergeError("`out` is one of the parents or shares memory with it, and would be overwritten while it is "
                          "read. Pass a model of its own, for example copy.deepcopy(model1).")
-    for name in list(tensors) + list(targets):
+    for name in tensors | targets:
         one, other = tensors.get(name), targets.get(name)
         if one is None or other is None or one.shape != other.shape or one.dtype != other.dtype:
             describe = lambda t: "missing" if t is None else f"{tuple(t.shape)} {t.dtype}"
@@ -635,37 +665,56 @@ def _check_out(out, models, tensors):
     return targets
 
 
-@torch.no_grad()
 def _combine(models, weights, names=None, out=None):
     """Weighted average of the named tensors (None: all) into `out` or a new model; the others are the first model's."""
     weights = check_weights(weights, len(models))
-    check_mergeable(models)
-    sources = [merge_tensors(model) for model in models]
-    targets = None if out is None else _check_out(out, models, sources[0])
+    sources = check_mergeable(models)
     if out is None:
         out = copy.deepcopy(models[0]).eval()
         targets = merge_tensors(out)
+    else:
+        targets = _check_out(out, models, sources)
+    only_first = [1.0] + [0.0] * (len(models) - 1)
     for name, target in targets.items():
-        parts = [source[name] for source in sources]
-        share = weights if names is None or name in names else [1.0] + [0.0] * (len(models) - 1)
-        target.copy_(average_tensors(parts, share))
+        average_into(target, [source[name] for source in sources], weights if names is None or name in names else only_first)
     return out
 
 
-def average_tensors(tensors, weights):
-    """Weighted average of tensors of one shape, as a running mean: half precision is averaged in float32.
+def merge_into(out, models, weights, names=None):
+    """Average only the named tensors (None: all) into `out` and leave its others alone, without any check.
+
+    For many merges of one set of models, after one check_mergeable(models): what a slider does at every move.
+    """
+    sources, targets = [merge_tensors(model) for model in models], merge_tensors(out)
+    for name in targets if names is None else names:
+        average_into(targets[name], [source[name] for source in sources], weights)
+    return out
+
+
+def average_into(target, tensors, weights):
+    """Write the weighted average of detached tensors into one, as a running mean; half precision is averaged in float32.
 
     After k tensors the mean holds their average with weights w_1..w_k rescaled to 1; torch.lerp is exact at both
     ends and for equal inputs, which makes alpha = 1, alpha = 0 and merge(a, a) exact.
     """
     used = [(tensor, weight) for tensor, weight in zip(tensors, weights) if weight]
+    if len(used) == 1:
+        return target.copy_(used[0][0])
+    if len(used) > 2 and target.device.type == "cpu" and target.numel() > BLOCK and all(
+            tensor.is_contiguous() for tensor in (target, *tensors)):
+        flat = [tensor.view(-1) for tensor, _ in used]
+        for start in range(0, target.numel(), BLOCK):  # a mean that is written and read again stays in the cache
+            piece = slice(start, start + BLOCK)
+            average_into(target.view(-1)[piece], [tensor[piece] for tensor in flat], [weight for _, weight in used])
+        return target
     mean, total = used[0]
-    dtype = torch.promote_types(mean.dtype, torch.float32) if len(used) > 1 else mean.dtype
+    dtype = mean.dtype if mean.dtype.itemsize > 2 else torch.float32
+    in_place = target if target.dtype == dtype else None
     mean = mean.to(dtype)
     for tensor, weight in used[1:]:
         total += weight
-        mean = torch.lerp(mean, tensor.to(dtype), weight / total)
-    return mean
+        mean = torch.lerp(mean, tensor.to(dtype), weight / total, out=in_place)
+    return target if mean is target else target.copy_(mean)
 
 
 # --- pictures ---------------------------------------------------------------------------------------------------

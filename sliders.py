@@ -19,8 +19,8 @@ from matplotlib import colormaps
 from matplotlib.colors import to_hex
 
 from helpers import (
-    COLOURS, average_tensors, check_mergeable, flat_weights, merge_tensors, tensor_kind, text_windows, threads_for,
-    touched, window_nats)
+    COLOURS, check_mergeable, flat_weights, merge_into, merge_tensors, tensor_kind, text_windows, threads_for, touched,
+    window_nats)
 
 FONT = "font-family='sans-serif' font-size='15'"
 TOKENS = 4  # bars: the most likely tokens of each parent
@@ -161,15 +161,6 @@ def scorer(texts, tokenizer):
     return score
 
 
-@torch.no_grad()
-def remix(model, parents, weights):
-    """Write the weighted average of the parents into a model; whoever made the view has checked that they fit."""
-    sources = [merge_tensors(parent) for parent in parents]
-    for name, target in merge_tensors(model).items():
-        target.copy_(average_tensors([source[name] for source in sources], weights))
-    return model
-
-
 def slider(value, name="", step=0.1, **options):
     """A slider from 0 to 1 that reports a move when it is made."""
     options = {"style": {"description_width": "initial"}, "layout": {"width": "520px"}, "readout_format": ".2f"} | options
@@ -273,7 +264,7 @@ def alpha_explorer(first, second, tokenizer, alphas, bits, base_bits, prompts, o
         measured = f"alpha = {alpha:.2f} (share of {name1}), bits per byte: " + ", ".join(
             f"{kind} {values[now]:.2f}" for kind, values in bits.items())
         yield svg(1120, 260, curves + bars, measured), None
-        remix(live, [model1, model2], [alpha, 1 - alpha])
+        merge_into(live, [model1, model2], [alpha, 1 - alpha])
         likely = next_tokens(live, tokenizer, looked_at[prompt])
         rows = [(repr(tokenizer.decode(i)), likely[i].item(), [(m, p[i].item()) for m, p in parents[prompt].items()])
                 for i in tokens[prompt]]
@@ -351,9 +342,8 @@ def mixing_desk(first, second, tokenizer, texts):
     (name1, model1), (name2, model2) = first, second
     check_mergeable([model1, model2])
     live = copy.deepcopy(model1)
-    theta1, theta2, theta = (merge_tensors(model) for model in (model1, model2, live))
     parts = {}
-    for name in theta:
+    for name in merge_tensors(live):
         kind, block = tensor_kind(name)
         parts.setdefault((kind, block) if kind in ("attention", "feed-forward") else (REST, None), []).append(name)
     last = max(block for _, block in parts if block is not None)
@@ -374,8 +364,7 @@ def mixing_desk(first, second, tokenizer, texts):
     def draw():
         for place, fader in faders.items():
             if fader.value != mixed[place]:
-                for name in parts[place]:
-                    theta[name].copy_(average_tensors([theta1[name], theta2[name]], [fader.value, 1 - fader.value]))
+                merge_into(live, [model1, model2], [fader.value, 1 - fader.value], parts[place])
                 mixed[place] = fader.value
         changed = [name for place, share in mixed.items() if share != 1 for name in parts[place]]
         scores = ends | {"merged": score(live)}
@@ -420,7 +409,7 @@ def triangle_grid(models, tokenizer, texts, steps=10, progress=lambda items: ite
     live, score, grid = copy.deepcopy(models[0]), scorer(texts, tokenizer), {}
     for weights in progress([(i / steps, j / steps, (steps - i - j) / steps)
                              for i in range(steps + 1) for j in range(steps + 1 - i)]):
-        scores = score(remix(live, models, weights))
+        scores = score(merge_into(live, models, weights))
         grid[weights] = sum(scores.values()) / len(scores)
     return grid
 
@@ -452,7 +441,7 @@ def tree_and_triangle(models, tokenizer, texts, grid):
                 + ", ".join(f"{n} {weights[n]:.2f}" for n in names))
         picture = svg(1120, 305, tree_drawing((a, b, c), inner, outer, weights) + dots + frame + [ring(*place(weights))], flat)
         yield picture, None
-        bits = score(remix(live, list(models.values()), [weights[n] for n in names])).values()
+        bits = score(merge_into(live, list(models.values()), [weights[n] for n in names])).values()
         mean = sum(bits) / len(bits)
         words = (f"{flat}: {mean:.3f} bits per byte in the mean. Best of the grid: "
                  + ", ".join(f"{n} {w:.1f}" for n, w in zip(names, best)) + f" with {grid[best]:.3f}.")

@@ -629,3 +629,61 @@ def test_out_that_shares_one_tensor_with_a_parent():
     parents, out = pair(), build(seed=3)
     out.transformer.h[1].mlp.c_fc.weight = parents[1].transformer.h[1].mlp.c_fc.weight
     refused(lambda: merge_models(*parents, 0.3, out=out), *parents, out, says=["`out`", "shares memory"])
+
+
+# --- many merges of one set -------------------------------------------------------------------------------------
+
+def test_values_are_read_once_per_set(monkeypatch):
+    models, read = pair(), []
+    magnitude = helpers.magnitude
+    monkeypatch.setattr(helpers, "magnitude", lambda tensor: read.append(tensor) or magnitude(tensor))
+    for alpha in (0.1, 0.5, 0.9):
+        helpers.merge_models(*models, alpha)
+    assert len(read) == sum(len(helpers.merge_tensors(model)) for model in models)
+
+
+def test_a_value_that_is_damaged_between_two_merges_is_refused():
+    models = pair()
+    helpers.merge_models(*models)
+    with torch.no_grad():
+        models[1].transformer.wte.weight[3, 1] = torch.nan
+    with pytest.raises(MergeError, match="wte.weight of model 2 holds 1 values that are NaN"):
+        helpers.merge_models(*models)
+
+
+def test_a_model_in_the_memory_of_a_deleted_one_is_checked_anew():
+    sound = build()
+    for seed in range(1, 6):
+        other = build(seed=seed)
+        helpers.merge_models(sound, other)
+        del other
+        damaged = build(seed=seed)
+        damaged.transformer.wte.weight.data[0, 0] = torch.inf
+        with pytest.raises(MergeError, match="NaN or infinite"):
+            helpers.merge_models(sound, damaged)
+
+
+def test_models_loaded_in_inference_mode_are_checked_every_time():
+    with torch.inference_mode():
+        model = build(seed=1)
+        helpers.merge_models(build(), model)
+        model.transformer.wte.weight[0, 0] = torch.nan
+        with pytest.raises(MergeError, match="NaN or infinite"):
+            helpers.merge_models(build(), model)
+
+
+@pytest.mark.parametrize("n", [2, 3, 4])
+def test_averaging_in_blocks_changes_no_bit(monkeypatch, n):
+    models, weights = [build(seed=seed) for seed in range(n)], [1 / n] * n
+    expected = helpers.average_models(models, weights)
+    monkeypatch.setattr(helpers, "BLOCK", 37)
+    assert same_bytes(helpers.average_models(models, weights), expected)
+
+
+def test_merge_into_writes_the_named_tensors_and_no_others():
+    one, other, out = (build(seed=seed) for seed in range(3))
+    before, names = copy.deepcopy(out), ["transformer.h.1.mlp.c_fc.weight"]
+    helpers.merge_into(out, [one, other], [0.25, 0.75], names)
+    expected = helpers.merge_tensors(helpers.merge_models(one, other, 0.25))
+    for name, tensor in helpers.merge_tensors(out).items():
+        assert torch.equal(tensor, expected[name] if name in names else helpers.merge_tensors(before)[name])

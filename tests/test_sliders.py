@@ -123,9 +123,10 @@ def test_a_ramp_goes_from_the_first_block_to_the_last(desk):
 
 def test_the_desk_merges_only_what_changed(desk, monkeypatch):
     merged = []
-    monkeypatch.setattr(sliders, "average_tensors", lambda tensors, weights: merged.append(weights) or tensors[0])
+    monkeypatch.setattr(sliders, "merge_into", lambda out, models, weights, names: merged.append((weights, names)))
     desk.controls["feed-forward 2"].value = 0.25
-    assert merged == [[0.25, 0.75]] * 4  # two matrices and two biases
+    names = [f"transformer.h.1.mlp.{part}" for part in ("c_fc.weight", "c_fc.bias", "c_proj.weight", "c_proj.bias")]
+    assert merged == [([0.25, 0.75], names)]
 
 
 @pytest.mark.parametrize("tree, expected", [("(base + clippy) + beer", (0.12, 0.18, 0.7)),
@@ -223,7 +224,7 @@ def test_an_error_is_shown_and_raised(explorer, monkeypatch):
     def broken(*args, **options):
         raise helpers.MergeError("a <b>broken</b> tensor")
 
-    monkeypatch.setattr(sliders, "remix", broken)
+    monkeypatch.setattr(sliders, "merge_into", broken)
     with pytest.raises(helpers.MergeError):
         explorer.controls["alpha"].value = 1.0
     assert "MergeError: a &lt;b&gt;broken&lt;/b&gt; tensor" in explorer.words.value
