@@ -6,7 +6,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # Training allocates and frees large tensors all the time; keeping the pages is several times faster on some machines.
 TRAIN_ENV := MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=20000000000 MALLOC_TOP_PAD_=268435456
 
-.PHONY: env lab voila test test-colab notebooks models measure images bench
+.PHONY: env lab voila test test-colab notebooks models measure further images bench bench-views
 
 env: .venv/installed
 lab: env
@@ -18,6 +18,8 @@ voila: .venv/installed-tests
 	for n in notebooks/*.ipynb; do sed 's#(\.\./images/#(images/#' $$n > .voila/$$n; done
 	$(BIN)/voila .voila/notebooks $(VOILA)
 bench: .venv/installed-tests
+	$(BIN)/python benchmarks/bench.py
+bench-views: .venv/installed-tests
 	$(BIN)/python tests/browser.py
 test: .venv/installed-tests
 	$(BIN)/python -m pytest
@@ -27,6 +29,8 @@ notebooks: env
 	$(BIN)/python notebooks/execute.py
 models: env
 	$(TRAIN_ENV) $(BIN)/python models/train.py
+further: env
+	$(TRAIN_ENV) $(BIN)/python models/further.py
 measure: env
 	$(BIN)/python models/measure.py
 images: env

@@ -39,6 +39,7 @@ STEPS = (
     ("03", "Merge all\nlayers", "one alpha for\neverything"),
     ("04", "Merge selected\nlayers", "attention or\nfeed-forward"),
     ("05", "Hierarchical\nmerging", "more than\ntwo"),
+    ("06", "Why merging\nworks", "and when\nit fails"),
 )
 
 
@@ -263,10 +264,20 @@ def tree_picture(axes, x, y):
         axes.plot(*point, "o", markersize=9, color=COLOURS.get(name, COLOURS["merged"]))
 
 
+def barrier_picture(axes, x, y):
+    """Draw a valley between clippy and beer, and a barrier over it, centred on x."""
+    across = np.linspace(-0.6, 0.6, 40)
+    bow = 1 - (across / 0.6) ** 2
+    axes.plot(x + across, y + 0.25 + 0.25 * bow, color="#D55E00", linewidth=2.5, linestyle="--")
+    axes.plot(x + across, y + 0.25 - 0.25 * bow, color=COLOURS["merged"], linewidth=2.5)
+    axes.plot(x - 0.6, y + 0.25, "s", markersize=9, color=COLOURS["clippy"])
+    axes.plot(x + 0.6, y + 0.25, "^", markersize=10, color=COLOURS["beer"])
+
+
 def series_map():
-    """Draw the map of the series: five boxes with what is learned in each."""
-    figure, axes = canvas(9.8, 2.7)
-    middles = [0.96 + 1.97 * place for place in range(5)]
+    """Draw the map of the series: a box for each notebook, with what is learned there."""
+    figure, axes = canvas(9.8 + 1.97, 2.7)
+    middles = [0.96 + 1.97 * place for place in range(len(STEPS))]
     for place, (middle, (label, title, lesson)) in enumerate(zip(middles, STEPS)):
         colour = COLOURS["base" if place < 2 else "merged"]
         box(axes, middle - 0.86, 0.1, 1.72, 2.5, colour, strength=0.1)
@@ -280,6 +291,7 @@ def series_map():
     stacks_picture(axes, middles[2], 0.98, ["merged"] * 4)
     stacks_picture(axes, middles[3], 0.98, ["merged", "clippy"] * 2, ["clippy", "merged"] * 2)
     tree_picture(axes, middles[4], 0.98)
+    barrier_picture(axes, middles[5], 0.95)
     return figure
 
 

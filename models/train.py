@@ -1,4 +1,4 @@
-"""Train the embedded trio: a base GPT-Neo, then clippy (code) and beer (recipes) finetuned from it.
+"""Train the embedded trio: a base GPT-Neo, then clippy (code) and beer (recipes) finetuned from it; and a stranger.
 
     python models/train.py                      everything, in order
     python models/train.py --only clippy        one stage, from the base that is there
@@ -51,6 +51,8 @@ STAGES = {  # each stage is one or more phases
     "beer": [dict(mix={"recipes": 0.75, "prose": 0.08, "notes": 0.06, "source": 0.06, "yaml": 0.05},
                   steps=350, lr=1e-3, rows=8, context=512, seed=3)],
 }
+# The stranger learns what beer learns, but from random weights of its own: it shares no ancestor with the trio.
+STAGES["stranger"] = [STAGES["beer"][0] | dict(steps=600, lr=3e-3, seed=7)]
 
 
 # --- texts ------------------------------------------------------------------------------------------------------
@@ -245,9 +247,9 @@ def save(model, tokenizer, folder):
 
 
 def run_stage(name, out, streams, tokenizer, steps=None):
-    """Train one model of the trio and save it to out/name."""
+    """Train one model and save it to out/name."""
     torch.manual_seed(STAGES[name][0]["seed"])
-    if name == "base":
+    if name in ("base", "stranger"):
         model = new_model(tokenizer)
     else:
         model = AutoModelForCausalLM.from_pretrained(out / "base", dtype=torch.float32)
@@ -260,8 +262,8 @@ def run_stage(name, out, streams, tokenizer, steps=None):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", choices=list(STAGES), help="one stage instead of all three")
-    parser.add_argument("--out", type=Path, default=HERE, help="where the three folders go (default: beside this file)")
+    parser.add_argument("--only", choices=list(STAGES), help="one stage instead of all")
+    parser.add_argument("--out", type=Path, default=HERE, help="where the folders go (default: beside this file)")
     parser.add_argument("--smoke", action="store_true", help="two steps a stage on a fraction of the data")
     arguments = parser.parse_args()
     modeling_gpt_neo.GPTNeoSelfAttention._attn = fast_attention

@@ -72,8 +72,8 @@ def copy_series(folder, documents):
     for path in ROOT.glob("*.py"):
         shutil.copy(path, folder)
     (folder / "models" / "heldout").mkdir(parents=True)
-    for label in ("base", "clippy", "beer"):
-        (folder / "models" / label).symlink_to(ROOT / "models" / label)
+    for name in ("base", "clippy", "beer", "stranger", "further.json"):
+        (folder / "models" / name).symlink_to(ROOT / "models" / name)
     for path in (ROOT / "models" / "heldout").glob("*.txt"):
         first = path.read_text(encoding="utf-8").split("\n\n\n")[:documents]
         (folder / "models" / "heldout" / path.name).write_text("\n\n\n".join(first) + "\n", encoding="utf-8")

@@ -78,12 +78,12 @@ def check_loads(endpoint, home, family="gpt-neo-125m", **more):
     assert done.stdout.split() == (list(family) if isinstance(family, dict) else LABELS)
 
 
-def failure(family, endpoint, home, **more):
+def failure(family, endpoint, home, within=10, **more):
     """The message of the LoadError that loading a family ends in, after checks that hold for every such failure."""
     done = run(FAIL.format(family=family), endpoint, home, **more)
     assert done.returncode == 1, done.stdout
     print(done.stderr)  # pytest shows it when a test fails
-    assert float(done.stdout) < 10
+    assert float(done.stdout) < within  # seconds: nobody waits for a stack of retries
     assert done.stderr.count("Traceback") == 1
     assert "Max retries" not in done.stderr and "During handling" not in done.stderr
     kind, _, message = done.stderr.strip().splitlines()[-1].partition(": ")
@@ -246,7 +246,7 @@ def test_connection_cut_once_is_resumed(checkpoints, tmp_path):
 
 def test_connection_always_cut_loses_nothing_that_was_complete(checkpoints, tmp_path):
     with serve(checkpoints, cut="always") as (endpoint, _):
-        message = failure("gpt-neo-125m", endpoint, tmp_path)
+        message = failure("gpt-neo-125m", endpoint, tmp_path, within=60)  # here the download itself is tried again
     assert BEER in message and "broke off" in message and WAY_OUT in message
     with serve(checkpoints) as (endpoint, requests):
         check_loads(endpoint, tmp_path)

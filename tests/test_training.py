@@ -1,5 +1,6 @@
 """The recipe that made the embedded trio: it runs, it is seeded, and what it shipped is what the card says."""
 
+import json
 import random
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, GPTNeoConfig, GPTN
 from transformers.models.gpt_neo import modeling_gpt_neo
 
 import functions
+import further
 import helpers
 import recipes
 import train
@@ -48,6 +50,14 @@ def test_finetuning_starts_from_the_base_and_moves_it(smoke_runs):
     assert 0 < moved < 0.5 * size
 
 
+def test_a_smoke_run_of_the_further_finetunes_measures_every_run(tmp_path):
+    subprocess.run([sys.executable, ROOT / "models" / "further.py", "--smoke", "--out", tmp_path / "f.json"], check=True,
+                   capture_output=True)
+    runs = json.loads((tmp_path / "f.json").read_text())
+    assert [run["run"] for run in runs] == [name for name, _, _ in further.RUNS]
+    assert all(run["alphas"] == [0, 0.5, 1] and 0 < run["distance"] < 0.5 for run in runs)
+
+
 def test_the_fast_attention_computes_what_gpt_neo_computes(monkeypatch):
     torch.manual_seed(0)
     model = GPTNeoForCausalLM(GPTNeoConfig(vocab_size=50, hidden_size=32, num_layers=2, num_heads=4, window_size=8,
@@ -59,7 +69,7 @@ def test_the_fast_attention_computes_what_gpt_neo_computes(monkeypatch):
     assert torch.allclose(model(ids, use_cache=False).logits, expected, atol=1e-5)
 
 
-@pytest.mark.parametrize("label", LABELS)
+@pytest.mark.parametrize("label", (*LABELS, "stranger"))
 def test_the_shipped_models_load_plainly_and_have_the_shape_of_gpt_neo(label):
     model = AutoModelForCausalLM.from_pretrained(ROOT / "models" / label)
     tokenizer = AutoTokenizer.from_pretrained(ROOT / "models" / label)
@@ -71,8 +81,8 @@ def test_the_shipped_models_load_plainly_and_have_the_shape_of_gpt_neo(label):
     assert tokenizer.decode(tokenizer("amount: 3.14 é\n\tif x:")["input_ids"]) == "amount: 3.14 é\n\tif x:"
 
 
-def test_the_shipped_trio_is_small():
-    files = [path for label in LABELS for path in (ROOT / "models" / label).iterdir()]
+def test_the_shipped_models_are_small():
+    files = [path for label in (*LABELS, "stranger") for path in (ROOT / "models" / label).iterdir()]
     assert sum(path.stat().st_size for path in files) <= 20e6
 
 
