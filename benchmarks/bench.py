@@ -9,6 +9,7 @@ The floor of a merge in memory is one torch.add(out=) over as many bytes: two re
 import argparse
 import copy
 import platform
+import random
 import shutil
 import statistics
 import subprocess
@@ -34,12 +35,15 @@ SMOKE = dict(vocab_size=512, hidden_size=64, num_layers=2, num_heads=4, attentio
 
 
 def median_times(rounds, **actions):
-    """name -> median seconds; each round runs every action once, so that all see the same moods of the machine."""
+    """name -> median seconds; each round runs every action once and in another order, so that all see the same moods
+    of the machine and nobody always runs after the same neighbour."""
     times = {name: [] for name in actions}
     for action in actions.values():
         action()
+    dice, order = random.Random(1), list(actions.items())
     for _ in range(rounds):
-        for name, action in actions.items():
+        dice.shuffle(order)
+        for name, action in order:
             start = time.perf_counter()
             action()
             if torch.cuda.is_available():
@@ -115,12 +119,14 @@ def random_checkpoint(folder, settings, seed):
     return folder
 
 
+# Not resource.getrusage: its peak is handed down from the process that starts this one.
 MEASURE = """
-import resource, sys, time
+import re, sys, time
 {imports}
-before, start = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.perf_counter()
+peak = lambda: int(re.search(r"VmHWM:\\s+(\\d+)", open("/proc/self/status").read())[1]) / 1e3
+before, start = peak(), time.perf_counter()
 {action}
-print(time.perf_counter() - start, (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1e3)
+print(time.perf_counter() - start, peak() - before)
 """
 OURS = dict(imports="import checkpoints", action="checkpoints.merge_checkpoints(sys.argv[1:3], [0.3, 0.7], sys.argv[3])")
 MERGEKIT = dict(imports="import yaml\nfrom mergekit.config import MergeConfiguration\nfrom mergekit.merge import MergeOptions, run_merge",
@@ -182,7 +188,7 @@ def main():
               "|:--|--:|--:|--:|"]
     names = {"ours": "merge_checkpoints (imports apart)", "copy": "copying one of the files", "mergekit": "mergekit, called from Python (imports apart)",
              "command": "the command mergekit-yaml (imports included)"}
-    lines += [f"| {what} | {disk[name][0]:.2f} | {disk[name][0] / disk['ours'][0]:.2f} | {f'{disk[name][1]:.0f}' if disk[name][1] else ''} |"
+    lines += [f"| {what} | {disk[name][0]:.2f} | {disk[name][0] / disk['ours'][0]:.2f} | {f'{disk[name][1]:.0f}' if name in ('ours', 'mergekit') else ''} |"
               for name, what in names.items()]
     with tempfile.TemporaryDirectory() as scratch:
         seconds, growth = on_disk(Path(scratch), big, 1, peer=False)["ours"]

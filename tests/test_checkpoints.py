@@ -1,14 +1,12 @@
 """Merging from disk to disk: the same bytes as in memory, refusals before a byte is written, and kills at any moment."""
 
 import json
-import os
 import shutil
 import signal
 import struct
 import subprocess
 import sys
 import time
-import warnings
 from pathlib import Path
 
 import pytest
@@ -94,10 +92,11 @@ def test_mixed_dtypes_follow_the_first_source_and_say_so(folders, tmp_path):
     assert load(merged).dtype == torch.float32
 
 
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="NOT RUN: this system does not tell a process its peak memory")
 def test_memory_does_not_grow_with_the_checkpoint(tmp_path):
     sources = [write_model(tmp_path / str(seed), seed, hidden_size=768, num_heads=12, vocab_size=40_000) for seed in range(2)]
-    code = ("import resource, sys, checkpoints\n"
-            "peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
+    code = ("import re, sys, checkpoints\n"  # not getrusage: its peak is handed down from the process that starts this one
+            "peak = lambda: int(re.search(r'VmHWM:\\s+(\\d+)', open('/proc/self/status').read())[1])\n"
             "checkpoints.merge_checkpoints(sys.argv[1:3], [.5, .5], sys.argv[3])\nbefore = peak()\n"
             "checkpoints.merge_checkpoints(sys.argv[4:6], [.5, .5], sys.argv[6])\nprint(peak() - before)")
     small = [write_model(tmp_path / f"small{seed}", seed) for seed in range(2)]
