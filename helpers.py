@@ -581,7 +581,10 @@ def _largest(model, name, tensor):
 
 def magnitude(tensor):
     """The largest absolute value; NaN if there is one."""
-    return tensor.abs().max().item() if tensor.numel() else 0.0
+    if not tensor.numel():
+        return 0.0
+    low, high = tensor.aminmax()
+    return max(-low.item(), high.item())
 
 
 def check_values(name, tensor, i, into, largest):
