@@ -278,9 +278,9 @@ def notebook_environment(checkpoints, first_load, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def series(tmp_path_factory):
-    """A copy of the series with two held-out documents a text: the stand-ins' scores mean nothing."""
+    """A copy of the series with three held-out documents a text: the stand-ins' scores mean nothing."""
     folder = tmp_path_factory.mktemp("series")
-    copy_series(folder, documents=2)
+    copy_series(folder, documents=3)
     return folder
 
 
