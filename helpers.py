@@ -87,13 +87,18 @@ def load_models(family=None, device=None, align=True):
     id, Hub out of reach) and MergeError (tokenizers that disagree).
     """
     family = family or os.environ.get("MODEL_FAMILY") or "tiny"
-    if not isinstance(family, dict) and family not in FAMILIES:
-        raise LoadError(f"Unknown model family {family!r}: choose one of {', '.join(FAMILIES)}, "
-                        "or give a dict of label -> Hub id or folder.")
-    sources = family if isinstance(family, dict) else FAMILIES[family]
+    sources = family if isinstance(family, dict) else FAMILIES[check_family(family)]
     loaded = {label: _load(label, find_folder(label, source), device or get_device())
               for label, source in sources.items()}
     return align_vocabularies(loaded) if align else loaded
+
+
+def check_family(name):
+    """The name of a family, or LoadError."""
+    if name not in FAMILIES:
+        raise LoadError(f"Unknown model family {name!r}: choose one of {', '.join(FAMILIES)}, "
+                        "or give a dict of label -> Hub id or folder.")
+    return name
 
 
 def find_folder(label, source):
@@ -250,11 +255,17 @@ class _GiveUp(StoppingCriteria):
         return torch.tensor([bool(text) and self.hopeless(text) for text in texts], device=ids.device)
 
 
-@contextmanager
 def threads_for(model):
     """One CPU thread for a tiny model: on matrices this small, sharing the work costs more than it saves (2.5 times)."""
+    tiny = model.device.type == "cpu" and sum(p.numel() for p in model.parameters()) < 10e6
+    return use_threads(1 if tiny else torch.get_num_threads())
+
+
+@contextmanager
+def use_threads(n):
+    """Let torch use n CPU threads inside of a with block."""
     threads = torch.get_num_threads()
-    torch.set_num_threads(1 if model.device.type == "cpu" and sum(p.numel() for p in model.parameters()) < 10e6 else threads)
+    torch.set_num_threads(n)
     try:
         yield
     finally:
