@@ -14,7 +14,7 @@ lab: env
 voila: .venv/installed-tests
 	mkdir -p .voila/notebooks
 	ln -sfn ../../images .voila/notebooks/images
-	ln -sfn ../helpers.py ../sliders.py ../models .voila/
+	ln -sfn ../helpers.py ../sliders.py ../checkpoints.py ../sweeps.py ../models .voila/
 	for n in notebooks/*.ipynb; do sed 's#(\.\./images/#(images/#' $$n > .voila/$$n; done
 	$(BIN)/voila .voila/notebooks $(VOILA)
 bench: .venv/installed-tests
@@ -40,7 +40,7 @@ images: env
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet -r requirements.txt -c constraints.txt
 	touch $@
-.venv/installed-tests: .venv/installed tests/requirements.txt
+.venv/installed-tests: .venv/installed tests/requirements.txt requirements-scale.txt
 	$(BIN)/python -m pip install --quiet -r requirements.txt -r tests/requirements.txt -c constraints.txt
 	touch $@
 # Colab's versions in front of the ones that are installed: a second environment without a second torch.

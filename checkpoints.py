@@ -1,4 +1,4 @@
-"""Merge checkpoints from disk to disk, without building a model: a few megabytes of memory, whatever their size.
+"""Checkpoints on disk: may these be merged, merge them in a few megabytes of memory, save a merge with its card.
 
 A checkpoint is a folder in the format of save_pretrained: safetensors, one file or several with an index.
 Format: https://github.com/huggingface/safetensors (8 bytes with the header's length, a JSON header, the data).
@@ -9,6 +9,7 @@ import math
 import shutil
 import struct
 import warnings
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,7 +21,7 @@ from transformers import AutoConfig
 
 from helpers import (
     LoadError, MergeError, average_into, check_configs, check_values, check_weights, find_folder, magnitude,
-    shape_message)
+    merge_tensors, shape_message)
 
 PIECE = 1 << 20  # bytes read of each source at a time
 DTYPES = {"F64": torch.float64, "F32": torch.float32, "BF16": torch.bfloat16, "F16": torch.float16}  # in the format's order
@@ -106,18 +107,44 @@ def merge_checkpoints(sources, weights, destination, names=None, overwrite=False
     tensors = [stored_tensors(folder) for folder in folders]
     check_checkpoints(folders, tensors)
     names = check_selection(names, tensors[0])
-    partial, old = (destination.with_name(f".{destination.name}.{what}") for what in ("partial", "old"))
-    if old.exists() and not destination.exists():
-        old.rename(destination)  # an earlier run was killed between its last two steps
-    check_destination(destination, folders, overwrite, sum(tensor.nbytes for tensor in tensors[0].values()))
-    shutil.rmtree(partial, ignore_errors=True)
-    try:
-        partial.mkdir(parents=True)
+    with whole_folder(destination, folders, overwrite, sum(tensor.nbytes for tensor in tensors[0].values())) as partial:
         for file in folders[0].iterdir():
             if file.is_file() and is_companion(file.name):
                 shutil.copy(file, partial)
-        write_recipe(partial, sources, weights, names, tensors[0])
+        write_recipe(partial, sources, weights, names, {name: DTYPES[tensor.dtype] for name, tensor in tensors[0].items()})
         write_weights(partial, tensors, weights, names, max_shard_size)
+    return destination
+
+
+def save_merge(model, tokenizer, destination, sources, weights, names=None, scores=None, overwrite=False):
+    """Save a merge with its tokenizer, a model card, and the recipe, so that others can see what it is and repeat it.
+
+    sources, weights, names: what was merged, as in merge_checkpoints. scores: text -> number, what was measured, for the
+    card. destination appears when it is complete; overwrite=True replaces an older one only then. Returns destination as
+    a Path. Raises MergeError, FileExistsError, OSError (disk full).
+    """
+    weights, destination = check_weights(weights, len(sources)), Path(destination).expanduser()
+    tensors = merge_tensors(model)
+    names = check_selection(names, tensors)
+    folders = [Path(source) for source in sources if Path(source).is_dir()]
+    with whole_folder(destination, folders, overwrite, sum(tensor.nbytes for tensor in tensors.values())) as partial:
+        model.save_pretrained(partial)
+        tokenizer.save_pretrained(partial)
+        write_recipe(partial, sources, weights, names, {name: tensor.dtype for name, tensor in tensors.items()}, scores)
+    return destination
+
+
+@contextmanager
+def whole_folder(destination, folders, overwrite, nbytes):
+    """A temporary folder to write into, which becomes destination when the with block ends well, and vanishes if not."""
+    partial, old = (destination.with_name(f".{destination.name}.{what}") for what in ("partial", "old"))
+    if old.exists() and not destination.exists():
+        old.rename(destination)  # an earlier run was killed between its last two steps
+    check_destination(destination, folders, overwrite, nbytes)
+    shutil.rmtree(partial, ignore_errors=True)
+    try:
+        partial.mkdir(parents=True)
+        yield partial
         if destination.exists():
             shutil.rmtree(old, ignore_errors=True)
             destination.rename(old)
@@ -126,7 +153,6 @@ def merge_checkpoints(sources, weights, destination, names=None, overwrite=False
         shutil.rmtree(partial, ignore_errors=True)
         raise
     shutil.rmtree(old, ignore_errors=True)
-    return destination
 
 
 def check_checkpoints(folders, tensors):
@@ -157,8 +183,8 @@ def check_selection(names, tensors):
     names = set(tensors) if names is None else set(names)
     unknown = sorted(names - set(tensors))
     if unknown:
-        raise MergeError(f"The selection names {unknown[0]}, which the first source does not have. Names are those of "
-                         f"stored_tensors(folder), for example {next(iter(tensors))}.")
+        raise MergeError(f"The selection names {unknown[0]}, which the first source does not have. Names are those of its "
+                         f"tensors, for example {next(iter(tensors))}.")
     if not names:
         raise MergeError("The selection matches no tensor, so nothing would be merged.")
     return names
@@ -246,21 +272,24 @@ def read_piece(stream, dtype, count):
 
 # --- recipes ----------------------------------------------------------------------------------------------------
 
-def write_recipe(folder, sources, weights, names, tensors):
+def write_recipe(folder, sources, weights, names, dtypes, scores=None):
     """Write what was merged: mergekit_config.yml, which mergekit runs, and README.md, the model card."""
-    dtypes = {tensor.dtype for tensor in tensors.values()}
-    dtype = str(DTYPES[dtypes.pop()]).removeprefix("torch.") if len(dtypes) == 1 else None
-    selection = None if len(names) == len(tensors) else names
-    recipe = yaml.safe_dump(mergekit_recipe(sources, weights, selection, dtype, tensors), sort_keys=False)
+    one_dtype = str(next(iter(dtypes.values()))).removeprefix("torch.") if len(set(dtypes.values())) == 1 else None
+    selection = None if len(names) == len(dtypes) else names
+    recipe = yaml.safe_dump(mergekit_recipe(sources, weights, selection, one_dtype, dtypes), sort_keys=False)
     (folder / "mergekit_config.yml").write_text(recipe, encoding="utf-8")
     shares = "\n".join(f"| {source} | {weight:g} |" for source, weight in zip(sources, weights))
-    what = f"{len(names)} of {len(tensors)} tensors; the others are those of {sources[0]}"
-    (folder / "README.md").write_text(CARD.format(shares=shares, what=what if selection else "all tensors"), encoding="utf-8")
+    what = f"{len(names)} of {len(dtypes)} tensors; the others are those of {sources[0]}" if selection else "all tensors"
+    ids = [str(source) for source in sources if not Path(source).is_dir()]
+    parents = yaml.safe_dump({"base_model": ids, "base_model_relation": "merge"}) if ids else ""
+    measured = "".join(f"| {name} | {score:.3f} |\n" for name, score in (scores or {}).items())
+    measured = measured and f"\nMeasured:\n\n| text | bits per byte |\n|:--|--:|\n{measured}"
+    (folder / "README.md").write_text(CARD.format(parents=parents, shares=shares, what=what, measured=measured), encoding="utf-8")
 
 
 CARD = """---
 tags: [merge, linear, model-soup]
----
+{parents}---
 # A linear merge
 
 Weighted average of the weights of these models ([arXiv 2203.05482](https://arxiv.org/abs/2203.05482)):
@@ -270,7 +299,7 @@ Weighted average of the weights of these models ([arXiv 2203.05482](https://arxi
 {shares}
 
 Averaged: {what}. Config and tokenizer are the first model's. The recipe is in `mergekit_config.yml`.
-"""
+{measured}"""
 
 
 def mergekit_recipe(sources, weights, names=None, dtype="float32", tensors=()):

@@ -84,12 +84,12 @@ def test_length_of_prose_and_cells(path):
         assert len(cell.source.splitlines()) <= 15, cell.source
 
 
-def test_switches_the_family_in_one_line_and_imports_only_two_modules_of_ours(path):
+def test_switches_the_family_in_one_line_and_imports_only_modules_of_ours(path):
     source = "\n".join(cell.source for cell in cells(path, "code"))
     assert len(re.findall(r"^FAMILY = None", source, flags=re.MULTILINE)) == 1
     imported = set(re.findall(r"^(?:from|import) (\w+)", source, flags=re.MULTILINE))
     ours = {module.stem for module in FOLDER.parent.rglob("*.py") if not any(part.startswith(".venv") for part in module.parts)}
-    assert imported & ours <= {"helpers", "sliders"} and "import *" not in source
+    assert imported & ours <= {"helpers", "sliders", "checkpoints", "sweeps"} and "import *" not in source
 
 
 def test_every_slider_has_a_static_twin(path):
