@@ -49,8 +49,9 @@ BEER_PROMPT = "style: Scottish Ale\nbatch_size: 20\nefficiency: 75\nboil_size:"
 RECIPE_KEYS = ("style", "batch_size", "efficiency", "boil_size", "boil_time", "fermentables", "hops", "yeasts",
                "primary_temp", "mash_steps", "miscs")
 # Okabe-Ito colours, one for each model in the whole series, with a second cue for eyes that mix them up.
-COLOURS = {"base": "#000000", "clippy": "#0072B2", "beer": "#E69F00", "merged": "#009E73"}
-MARKERS = {"base": "o", "clippy": "s", "beer": "^", "merged": "D"}
+# first and second are the reader's own models in 08.
+COLOURS = {"base": "#000000", "clippy": "#0072B2", "beer": "#E69F00", "merged": "#009E73", "first": "#56B4E9", "second": "#CC79A7"}
+MARKERS = {"base": "o", "clippy": "s", "beer": "^", "merged": "D", "first": "s", "second": "^"}
 HATCHES = {"base": "", "clippy": "//", "beer": "..", "merged": "xx"}
 
 
@@ -101,8 +102,11 @@ def check_family(name):
     return name
 
 
-def find_folder(label, source):
-    """The local folder of a checkpoint: a folder itself, or a Hub id looked up in the cache and then downloaded."""
+def find_folder(label, source, weights=True):
+    """The local folder of a checkpoint: a folder itself, or a Hub id looked up in the cache and then downloaded.
+
+    weights=False: of a Hub id, config and tokenizer are enough.
+    """
     folder = Path(source).expanduser()
     if folder.is_dir():
         return folder
@@ -110,11 +114,11 @@ def find_folder(label, source):
     if not is_hub_id:
         raise LoadError(f"Model {label!r}: there is no folder {source}. Check the path, or run `make models` if it "
                         "is one of the embedded trio.")
-    return _cached(source) or _download(label, source)
+    return _cached(source, weights) or _download(label, source, weights)
 
 
-def _cached(hub_id):
-    """The cached snapshot of a Hub id if it is complete, else None."""
+def _cached(hub_id, weights):
+    """The cached snapshot of a Hub id if it is complete, with or without weights, else None."""
     # snapshot_download(local_files_only=True) would be wrong: huggingface_hub 2.4 refuses a snapshot that lacks
     # any file of the repository, also those that _download leaves out.
     try:
@@ -125,15 +129,15 @@ def _cached(hub_id):
         return None
     folder = Path(config).parent
     names = {path.name for path in folder.iterdir()}
-    weights = any(name.endswith(".safetensors") or name == "pytorch_model.bin" for name in names)
-    for index in folder.glob("*.index.json"):
+    complete = not weights or any(name.endswith(".safetensors") or name == "pytorch_model.bin" for name in names)
+    for index in folder.glob("*.index.json") if weights else ():
         shards = set(re.findall(r'"([^"]+\.(?:safetensors|bin))"', index.read_text()))
-        weights = weights and shards <= names
+        complete = complete and shards <= names
     tokenizer = names & {"tokenizer.json", "tokenizer.model"} or {"vocab.json", "merges.txt"} <= names
-    return folder if weights and tokenizer else None
+    return folder if complete and tokenizer else None
 
 
-def _download(label, hub_id):
+def _download(label, hub_id, weights):
     """Ask the Hub for at most 4 seconds whether the model is there, then download what is needed."""
     way_out = "Set MODEL_FAMILY=tiny to run the series on the embedded models without a network."
     if constants.HF_HUB_OFFLINE:
@@ -146,12 +150,12 @@ def _download(label, hub_id):
     except Exception as error:
         raise LoadError(f"Model {label!r} ({hub_id}) is not in the cache and the Hub cannot be reached "
                         f"({type(error).__name__}). {way_out}") from None
-    weights = "*.safetensors" if any("/" not in f and f.endswith(".safetensors") for f in files) else "pytorch_model*.bin"
+    kind = "*.safetensors" if any("/" not in f and f.endswith(".safetensors") for f in files) else "pytorch_model*.bin"
     level = hub_logging.get_verbosity()
     hub_logging.set_verbosity_error()  # it reports every retry; what counts is how the download ends
     try:
-        return Path(snapshot_download(hub_id, allow_patterns=["*.json", "merges.txt", "tokenizer.model", weights],
-                                      ignore_patterns=["*/*"]))
+        return Path(snapshot_download(hub_id, ignore_patterns=["*/*"], allow_patterns=[
+            "*.json", "*.jinja", "merges.txt", "tokenizer.model", *([kind] if weights else [])]))
     except Exception as error:
         raise LoadError(f"Model {label!r}: the download of {hub_id} broke off ({type(error).__name__}). Run this "
                         f"again: complete files are kept. {way_out}") from None
@@ -227,7 +231,7 @@ def generate_texts(model, tokenizer, prompt, n, device=None, temperature=1.0, ma
 
     hopeless: a function of the text so far that is true if the rest is not worth waiting for; it must stay true.
     """
-    inputs = tokenizer(prompt or tokenizer.eos_token, return_tensors="pt", verbose=False).to(device or model.device)
+    inputs = tokenizer(prompt or tokenizer.bos_token or tokenizer.eos_token, return_tensors="pt", verbose=False).to(device or model.device)
     length, limit = inputs["input_ids"].shape[1], positions(model)
     if not length < max_length <= limit:
         raise ValueError(f"The prompt has {length} tokens and max_length is {max_length}: max_length must be larger "
@@ -289,8 +293,9 @@ def heldout_texts():
 def bits_per_byte(model, tokenizer, text):
     """Negative log-likelihood in bits per UTF-8 byte; lower is better, and tokenizers do not matter.
 
-    text: a string, or a list of strings scored as separate documents. Each is conditioned on <|endoftext|>. One
-    that is longer than the model's context is read in windows that overlap by half, each token scored once.
+    text: a string, or a list of strings scored as separate documents. Each is conditioned on the token that starts a
+    text (<|endoftext|> for GPT-Neo). One that is longer than the model's context is read in windows that overlap by
+    half, each token scored once.
     """
     documents = [text] if isinstance(text, str) else list(text)
     n_bytes = sum(len(document.encode("utf-8")) for document in documents)
@@ -308,7 +313,10 @@ def bits_per_byte(model, tokenizer, text):
 
 def text_windows(document, tokenizer, context):
     """(tokens, number of tokens at the end to score) pairs that cover a document."""
-    ids = [tokenizer.eos_token_id] + tokenizer(document, add_special_tokens=False, verbose=False)["input_ids"]
+    start = tokenizer.eos_token_id if tokenizer.bos_token_id is None else tokenizer.bos_token_id
+    if start is None:
+        raise ValueError("The tokenizer has neither a bos nor an eos token: there is nothing to predict the first token from.")
+    ids = [start] + tokenizer(document, add_special_tokens=False, verbose=False)["input_ids"]
     windows, scored = [], 1
     while scored < len(ids):
         start = 0 if scored == 1 else scored - context // 2
@@ -618,7 +626,7 @@ def _limit(dtype, into):
 
 
 # Settings that change what the same tensors compute, in the words of several architectures.
-_ARCHITECTURE = ("model_type", "num_hidden_layers", "hidden_size", "num_attention_heads", "num_key_value_heads",
+ARCHITECTURE = ("model_type", "num_hidden_layers", "hidden_size", "num_attention_heads", "num_key_value_heads",
                  "attention_layers", "layer_types", "window_size", "sliding_window", "activation_function", "hidden_act",
                  "rope_theta", "rope_parameters", "tie_word_embeddings")
 
@@ -632,7 +640,7 @@ def _check_architecture(first, model, i):
 
 def check_configs(first, config, i):
     """Raise MergeError if two configurations let the same tensors compute different things."""
-    for setting in _ARCHITECTURE:
+    for setting in ARCHITECTURE:
         one, other = getattr(first, setting, None), getattr(config, setting, None)
         if one != other:
             raise MergeError(f"{setting} is {one} in model 1 and {other} in model {i}: the same tensors would mean "

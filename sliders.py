@@ -192,11 +192,12 @@ def box(x, y, width, height, colour, **style):
 
 
 def mark(x, y, model, size=7):
-    """A model's marker in its colour: base a disc, clippy a square, beer a triangle, anything else a diamond."""
+    """A model's marker in its colour: a disc, a square, a triangle, or a diamond for a merge."""
     colour = COLOURS.get(model, COLOURS["merged"])
     if model == "base":
         return f"<circle cx='{x:.1f}' cy='{y:.1f}' r='{size}' fill='{colour}'/>"
-    shapes = {"clippy": ((-1, -1), (1, -1), (1, 1), (-1, 1)), "beer": ((0, -1.2), (1.1, 1), (-1.1, 1))}
+    square, triangle = ((-1, -1), (1, -1), (1, 1), (-1, 1)), ((0, -1.2), (1.1, 1), (-1.1, 1))
+    shapes = {"clippy": square, "first": square, "beer": triangle, "second": triangle}
     shape = shapes.get(model, ((0, -1.4), (1.4, 0), (0, 1.4), (-1.4, 0)))
     points = " ".join(f"{x + size * dx:.1f},{y + size * dy:.1f}" for dx, dy in shape)
     return f"<polygon points='{points}' fill='{colour}'/>"
@@ -237,7 +238,7 @@ def alpha_explorer(first, second, tokenizer, alphas, bits, base_bits, prompts, o
     """One slider over a measured sweep: a ring on its curves, bars of the likely next tokens, and the sampled text.
 
     first, second: (label, model); alpha is the share of first. bits: text -> bits per byte at each of the alphas,
-    base_bits: text -> base's. prompts: name -> prompt; the text is always sampled with seed 32, so that only the
+    base_bits: text -> base's, {} if there is none. prompts: name -> prompt; the text is always sampled with seed 32, so that only the
     weights differ. openings: name -> what follows the prompt where the bars look, if not the end of the prompt.
     """
     (name1, model1), (name2, model2) = first, second
@@ -246,7 +247,7 @@ def alpha_explorer(first, second, tokenizer, alphas, bits, base_bits, prompts, o
     controls = {
         "alpha": slider(alpha, f"alpha: {name2} at 0, {name1} at 1", step=alphas[1] - alphas[0]),
         "prompt": widgets.ToggleButtons(options=list(prompts), description="prompt")}
-    charts = [chart(60 + 240 * i, 34, 165, 190, alphas, values, f"{kind}: bits per byte", (name2, name1), base_bits[kind])
+    charts = [chart(60 + 240 * i, 34, 165, 190, alphas, values, f"{kind}: bits per byte", (name2, name1), base_bits.get(kind))
               for i, (kind, values) in enumerate(bits.items())]
     looked_at = {name: prompt + openings.get(name, "") for name, prompt in prompts.items()}
     parents = {name: {label: next_tokens(model, tokenizer, text) for label, model in (second, first)}
