@@ -6,17 +6,13 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # Training allocates and frees large tensors all the time; keeping the pages is several times faster on some machines.
 TRAIN_ENV := MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=20000000000 MALLOC_TOP_PAD_=268435456
 
-.PHONY: env lab voila test test-colab notebooks models measure further images bench bench-views
+.PHONY: env lab voila test test-colab notebooks badges models measure further images bench bench-views
 
 env: .venv/installed
 lab: env
 	$(BIN)/jupyter lab notebooks/01_load_models.ipynb
 voila: .venv/installed-tests
-	mkdir -p .voila/notebooks
-	ln -sfn ../../images .voila/notebooks/images
-	ln -sfn ../helpers.py ../sliders.py ../checkpoints.py ../sweeps.py ../models .voila/
-	for n in notebooks/*.ipynb; do sed 's#(\.\./images/#(images/#' $$n > .voila/$$n; done
-	$(BIN)/voila .voila/notebooks $(VOILA)
+	$(BIN)/voila notebooks $(VOILA)
 bench: .venv/installed-tests
 	$(BIN)/python benchmarks/bench.py
 bench-views: .venv/installed-tests
@@ -24,9 +20,11 @@ bench-views: .venv/installed-tests
 test: .venv/installed-tests
 	$(BIN)/python -m pytest
 test-colab: .venv-colab/installed
-	.venv-colab/bin/python -m pytest notebooks tests/test_sliders.py
+	.venv-colab/bin/python $(OFFLINE) -m pytest notebooks tests/test_merging.py tests/test_sliders.py tests/test_text.py
 notebooks: env
 	$(BIN)/python notebooks/execute.py
+badges: env
+	$(BIN)/python notebooks/badges.py $(REPO) $(if $(REPO),$(BRANCH))
 models: env
 	$(TRAIN_ENV) $(BIN)/python models/train.py
 further: env

@@ -6,6 +6,7 @@ Format: https://github.com/huggingface/safetensors (8 bytes with the header's le
 
 import json
 import math
+import re
 import shutil
 import struct
 import warnings
@@ -316,6 +317,8 @@ def preflight(sources):
     for label in list(configs)[1:]:
         first = next(iter(configs))
         refusals += _differences(first, configs[first], label, configs[label])
+        if configs[first].model_type != configs[label].model_type:
+            continue
         bad, remarks = _vocabularies(first, configs[first], tokenizers[first], label, configs[label], tokenizers[label])
         refusals, notes = refusals + bad, notes + remarks
         if tokenizers[first].chat_template != tokenizers[label].chat_template:
@@ -373,7 +376,7 @@ def write_recipe(folder, sources, weights, names, dtypes, scores=None):
     (folder / "mergekit_config.yml").write_text(recipe, encoding="utf-8")
     shares = "\n".join(f"| {source} | {weight:g} |" for source, weight in zip(sources, weights))
     what = f"{len(names)} of {len(dtypes)} tensors; the others are those of {sources[0]}" if selection else "all tensors"
-    ids = [str(source) for source in sources if not Path(source).is_dir()]
+    ids = [source for source in map(str, sources) if re.fullmatch(r"[\w.-]+/[\w.-]+", source) and not Path(source).is_dir()]
     parents = yaml.safe_dump({"base_model": ids, "base_model_relation": "merge"}) if ids else ""
     measured = "".join(f"| {name} | {score:.3f} |\n" for name, score in (scores or {}).items())
     measured = measured and f"\nMeasured:\n\n| text | bits per byte |\n|:--|--:|\n{measured}"

@@ -761,8 +761,18 @@ def figure_png(figure):
 
 def show_figure(figure, alt):
     """Show a figure as PNG with its alt text, which is also what a reader without pictures gets."""
-    data = {"image/png": base64.b64encode(figure_png(figure)).decode(), "text/plain": alt}
-    display(data, raw=True, metadata={"image/png": {"alt": alt}})
+    show_png(figure_png(figure), alt)
+
+
+def show_picture(name, alt):
+    """Show a drawn figure of images/, also where links to files lead nowhere, as in Colab."""
+    show_png((ROOT / "images" / name).read_bytes(), alt, width=900)
+
+
+def show_png(png, alt, **options):
+    """Show the bytes of a PNG with its alt text; options: width in pixels."""
+    data = {"image/png": base64.b64encode(png).decode(), "text/plain": alt}
+    display(data, raw=True, metadata={"image/png": {"alt": alt} | options})
 
 
 def show_table(header, rows):

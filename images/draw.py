@@ -40,6 +40,8 @@ STEPS = (
     ("04", "Merge selected\nlayers", "attention or\nfeed-forward"),
     ("05", "Hierarchical\nmerging", "more than\ntwo"),
     ("06", "Why merging\nworks", "and when\nit fails"),
+    ("07", "Scaling\nup", "speed, disk,\na cluster"),
+    ("08", "Your own\nmodels", "check, merge,\npublish"),
 )
 
 
@@ -274,24 +276,39 @@ def barrier_picture(axes, x, y):
     axes.plot(x + 0.6, y + 0.25, "^", markersize=10, color=COLOURS["beer"])
 
 
+def bars_picture(axes, x, y):
+    """Draw the time of a merge as a short bar under the long ones of naive code, centred on x."""
+    for row, (width, colour) in enumerate(((0.16, COLOURS["merged"]), (0.8, "#D55E00"), (1.2, "#D55E00"))):
+        axes.add_patch(Rectangle((x - 0.6, y + 0.2 * row), width, 0.13, facecolor=colour))
+
+
+def own_picture(axes, x, y):
+    """Draw two models of the reader's and a merge of both, centred on x."""
+    stacks_picture(axes, x - 0.32, y, ["first"] * 3, ["second"] * 3)
+    arrow(axes, (x + 0.14, y + 0.24), (x + 0.34, y + 0.24))
+    stacks_picture(axes, x + 0.6, y, ["merged"] * 3)
+
+
 def series_map():
-    """Draw the map of the series: a box for each notebook, with what is learned there."""
-    figure, axes = canvas(9.8 + 1.97, 2.7)
-    middles = [0.96 + 1.97 * place for place in range(len(STEPS))]
-    for place, (middle, (label, title, lesson)) in enumerate(zip(middles, STEPS)):
+    """Draw the map of the series: two rows of boxes, one for each notebook, with what is learned there."""
+    figure, axes = canvas(7.9, 5.5)
+    corners = [(0.96 + 1.97 * (place % 4), 0.1 if place > 3 else 2.9) for place in range(len(STEPS))]
+    for place, ((middle, bottom), (label, title, lesson)) in enumerate(zip(corners, STEPS)):
         colour = COLOURS["base" if place < 2 else "merged"]
-        box(axes, middle - 0.86, 0.1, 1.72, 2.5, colour, strength=0.1)
-        write(axes, middle, 2.36, label, LARGE, weight="bold")
-        write(axes, middle, 1.9, title, SMALL, weight="bold")
-        write(axes, middle, 0.42, lesson, SMALL)
-        if place:
-            arrow(axes, (middle - 1.11, 1.35), (middle - 0.86, 1.35))
-    stacks_picture(axes, middles[0], 0.98, ["base"] * 3, ["clippy"] * 3, ["beer"] * 3)
-    text_picture(axes, middles[1], 0.98)
-    stacks_picture(axes, middles[2], 0.98, ["merged"] * 4)
-    stacks_picture(axes, middles[3], 0.98, ["merged", "clippy"] * 2, ["clippy", "merged"] * 2)
-    tree_picture(axes, middles[4], 0.98)
-    barrier_picture(axes, middles[5], 0.95)
+        box(axes, middle - 0.86, bottom, 1.72, 2.5, colour, strength=0.1)
+        write(axes, middle, bottom + 2.26, label, LARGE, weight="bold")
+        write(axes, middle, bottom + 1.8, title, SMALL, weight="bold")
+        write(axes, middle, bottom + 0.32, lesson, SMALL)
+        if place % 4:
+            arrow(axes, (middle - 1.11, bottom + 1.25), (middle - 0.86, bottom + 1.25))
+    pictures = (
+        lambda x, y: stacks_picture(axes, x, y, ["base"] * 3, ["clippy"] * 3, ["beer"] * 3),
+        lambda x, y: text_picture(axes, x, y), lambda x, y: stacks_picture(axes, x, y, ["merged"] * 4),
+        lambda x, y: stacks_picture(axes, x, y, ["merged", "clippy"] * 2, ["clippy", "merged"] * 2),
+        lambda x, y: tree_picture(axes, x, y), lambda x, y: barrier_picture(axes, x, y),
+        lambda x, y: bars_picture(axes, x, y), lambda x, y: own_picture(axes, x, y))
+    for picture, (middle, bottom) in zip(pictures, corners):
+        picture(middle, bottom + 0.87)
     return figure
 
 
