@@ -21,11 +21,12 @@ from tqdm.auto import tqdm
 from transformers import AutoConfig, AutoTokenizer
 
 from helpers import (
-    ARCHITECTURE, LoadError, MergeError, average_into, check_configs, check_values, check_weights, find_folder, magnitude,
-    merge_tensors, shape_message)
+    ARCHITECTURE, LoadError, MergeError, average_into, check_configs, check_values, check_weights, config_setting,
+    find_folder, magnitude, merge_tensors, shape_message)
 
 PIECE = 1 << 20  # bytes read of each source at a time
 DTYPES = {"F64": torch.float64, "F32": torch.float32, "BF16": torch.bfloat16, "F16": torch.float16}  # in the format's order
+CODES = {str(dtype).removeprefix("torch."): code for code, dtype in DTYPES.items()}  # "float32" -> "F32"
 MAX_SHARD_SIZE = "50GB"  # as save_pretrained
 
 
@@ -93,27 +94,31 @@ def read_header(file):
     return tensors
 
 
-def merge_checkpoints(sources, weights, destination, names=None, overwrite=False, max_shard_size=MAX_SHARD_SIZE):
+def merge_checkpoints(sources, weights, destination, names=None, dtype=None, overwrite=False, max_shard_size=MAX_SHARD_SIZE):
     """Weighted average of N checkpoints, sum of weights[i] * theta_i, read and written in pieces.
 
     sources: folders or Hub ids. weights sum to 1, for two sources [alpha, 1 - alpha]. names: only these tensors are
     averaged, the others are the first source's. The weights in destination are byte for byte what save_pretrained
     writes for the merge in memory; config, tokenizer and generation settings are the first source's. Half precision
-    is averaged in float32 and rounded once; of mixed dtypes the first source's is kept, with a warning. destination
-    appears when it is complete; overwrite=True replaces an older one only then. Returns destination as a Path.
-    Raises MergeError, LoadError, FileExistsError, OSError (disk full). Source: arXiv 2203.05482.
+    is averaged in float32 and rounded once. dtype: what to save in, for example "bfloat16"; None keeps the first
+    source's, with a warning where the others differ. destination appears when it is complete; overwrite=True replaces
+    an older one only then. Returns destination as a Path. Raises MergeError, LoadError, FileExistsError, OSError (disk
+    full). Source: arXiv 2203.05482.
     """
     folders = [find_folder(f"source {i}", source) for i, source in enumerate(sources, 1)]
     weights, destination = check_weights(weights, len(folders)), Path(destination).expanduser()
     tensors = [stored_tensors(folder) for folder in folders]
-    check_checkpoints(folders, tensors)
+    check_checkpoints(folders, tensors, dtype)
     names = check_selection(names, tensors[0])
-    with whole_folder(destination, folders, overwrite, sum(tensor.nbytes for tensor in tensors[0].values())) as partial:
+    merged = {name: tensor._replace(dtype=CODES[dtype]) if dtype else tensor for name, tensor in tensors[0].items()}
+    with whole_folder(destination, folders, overwrite, sum(tensor.nbytes for tensor in merged.values())) as partial:
         for file in folders[0].iterdir():
             if file.is_file() and is_companion(file.name):
                 shutil.copy(file, partial)
-        write_recipe(partial, sources, weights, names, {name: DTYPES[tensor.dtype] for name, tensor in tensors[0].items()})
-        write_weights(partial, tensors, weights, names, max_shard_size)
+        if merged != tensors[0]:
+            AutoConfig.from_pretrained(partial, dtype=dtype).save_pretrained(partial)
+        write_recipe(partial, sources, weights, names, {name: DTYPES[tensor.dtype] for name, tensor in merged.items()})
+        write_weights(partial, merged, tensors, weights, names, max_shard_size)
     return destination
 
 
@@ -156,8 +161,10 @@ def whole_folder(destination, folders, overwrite, nbytes):
     shutil.rmtree(old, ignore_errors=True)
 
 
-def check_checkpoints(folders, tensors):
-    """Raise MergeError unless the checkpoints have one architecture, the same tensors, and the same shapes."""
+def check_checkpoints(folders, tensors, dtype=None):
+    """Raise MergeError unless the checkpoints have one architecture, the same tensors and shapes, and dtype is known."""
+    if dtype not in (None, *CODES):
+        raise MergeError(f"dtype is the name of one of the dtypes that a merge can be saved in ({', '.join(CODES)}), not {dtype!r}.")
     configs = [AutoConfig.from_pretrained(folder) for folder in folders]
     first = tensors[0]
     for i, (config, other) in enumerate(zip(configs[1:], tensors[1:]), 2):
@@ -174,9 +181,9 @@ def check_checkpoints(folders, tensors):
             if other[name].shape != tensor.shape:
                 raise MergeError(shape_message(name, tensor.shape, other[name].shape, i))
         mixed = sorted(name for name in first if other[name].dtype != first[name].dtype)
-        if mixed:
+        if mixed and not dtype:
             warnings.warn(f"{mixed[0]} is {other[mixed[0]].dtype} in source {i} and {first[mixed[0]].dtype} in source 1: the merge is "
-                          f"saved as source 1 has it ({len(mixed)} such tensors).", stacklevel=3)
+                          f"saved as source 1 has it ({len(mixed)} such tensors), or as dtype= says.", stacklevel=3)
 
 
 def check_selection(names, tensors):
@@ -210,20 +217,24 @@ def is_companion(name):
     return (name.endswith((".json", ".model", ".txt", ".jinja")) and not name.endswith(".index.json")) or name == "LICENSE"
 
 
-def write_weights(folder, tensors, weights, names, max_shard_size):
-    """Write the average as save_pretrained would: the same shards, the same order, the same bytes."""
+def write_weights(folder, merged, tensors, weights, names, max_shard_size):
+    """Write the average as save_pretrained would: the same shards, the same order, the same bytes.
+
+    merged: the tensors as they are to be written; tensors: those of each source.
+    """
     split = split_state_dict_into_shards_factory(
-        tensors[0], get_storage_size=lambda tensor: tensor.nbytes, get_storage_id=lambda tensor: None,
+        merged, get_storage_size=lambda tensor: tensor.nbytes, get_storage_id=lambda tensor: None,
         filename_pattern="model{suffix}.safetensors", max_shard_size=max_shard_size)
     only_first = [1.0] + [0.0] * (len(weights) - 1)
-    with tqdm(total=sum(tensor.nbytes for tensor in tensors[0].values()), unit="B", unit_scale=True, desc="merging") as bar:
+    with tqdm(total=sum(tensor.nbytes for tensor in merged.values()), unit="B", unit_scale=True, desc="merging") as bar:
         for file, shard in split.filename_to_tensors.items():
             # The order of the safetensors library: larger dtypes first, then by name.
-            shard = sorted(shard, key=lambda name: (list(DTYPES).index(tensors[0][name].dtype), name.encode()))
+            shard = sorted(shard, key=lambda name: (list(DTYPES).index(merged[name].dtype), name.encode()))
             with open(folder / file, "wb") as out:
-                out.write(header_bytes(shard, tensors[0]))
+                out.write(header_bytes(shard, merged))
                 for name in shard:
-                    average_stored(out, name, [source[name] for source in tensors], weights if name in names else only_first, bar)
+                    average_stored(out, DTYPES[merged[name].dtype], name, [source[name] for source in tensors],
+                                   weights if name in names else only_first, bar)
     if split.is_sharded:
         index = {"metadata": split.metadata, "weight_map": split.tensor_to_filename}
         (folder / "model.safetensors.index.json").write_text(json.dumps(index, indent=2, sort_keys=True) + "\n", encoding="utf-8")
@@ -241,16 +252,16 @@ def header_bytes(names, tensors):
     return struct.pack("<Q", len(text)) + text
 
 
-def average_stored(out, name, parts, weights, bar):
-    """Append the average of one tensor, piece by piece; parts: where it lies in each source."""
+def average_stored(out, dtype, name, parts, weights, bar):
+    """Append the average of one tensor in a torch dtype, piece by piece; parts: where it lies in each source."""
     used = [(i, part, weight) for i, (part, weight) in enumerate(zip(parts, weights), 1) if weight]
-    dtype, done = DTYPES[parts[0].dtype], 0
+    done, size = 0, math.prod(parts[0].shape)
     streams = [open(part.file, "rb") for _, part, _ in used]
     try:
         for stream, (_, part, _) in zip(streams, used):
             stream.seek(part.start)
-        while done < math.prod(parts[0].shape):
-            count = min(PIECE // dtype.itemsize, math.prod(parts[0].shape) - done)
+        while done < size:
+            count = min(PIECE // dtype.itemsize, size - done)
             pieces = [read_piece(stream, DTYPES[part.dtype], count) for stream, (_, part, _) in zip(streams, used)]
             for piece, (i, _, _) in zip(pieces, used):
                 check_values(name, piece, i, dtype, magnitude(piece))
@@ -331,9 +342,9 @@ def preflight(sources):
 
 QUESTIONS = {
     "architecture": lambda config, tokenizer: config.model_type,
-    "layers": lambda config, tokenizer: config.num_hidden_layers,
-    "width": lambda config, tokenizer: config.hidden_size,
-    "vocabulary rows": lambda config, tokenizer: config.vocab_size,
+    "layers": lambda config, tokenizer: config_setting(config, "num_hidden_layers"),
+    "width": lambda config, tokenizer: config_setting(config, "hidden_size"),
+    "vocabulary rows": lambda config, tokenizer: config_setting(config, "vocab_size"),
     "words in the tokenizer": lambda config, tokenizer: len(tokenizer),
     "output layer": lambda config, tokenizer: "the embedding" if config.tie_word_embeddings else "its own",
     "stored as": lambda config, tokenizer: str(config.dtype or "unknown").removeprefix("torch."),
@@ -345,7 +356,7 @@ QUESTIONS = {
 def _differences(first, config1, label, config2):
     """Sentences on the settings in which two architectures differ; a different model_type says it all."""
     settings = ARCHITECTURE[:1] if config1.model_type != config2.model_type else ARCHITECTURE
-    pairs = ((setting, getattr(config1, setting, None), getattr(config2, setting, None)) for setting in settings)
+    pairs = ((setting, config_setting(config1, setting), config_setting(config2, setting)) for setting in settings)
     return [f"{setting} is {one} in {first} and {other} in {label}: "
             f"{WHY.get(setting, 'the same numbers would take part in another computation. Merge copies of one base')}."
             for setting, one, other in pairs if one != other]
@@ -353,15 +364,16 @@ def _differences(first, config1, label, config2):
 
 def _vocabularies(first, config1, tokenizer1, label, config2, tokenizer2):
     """(refusals, notes) on two vocabularies."""
-    rows = min(config1.vocab_size, config2.vocab_size)
+    rows1, rows2 = (config_setting(config, "vocab_size") for config in (config1, config2))
+    rows = min(rows1, rows2)
     words1, words2 = ({word: i for word, i in tokenizer.get_vocab().items() if i < rows} for tokenizer in (tokenizer1, tokenizer2))
     if words1 != words2:
-        word = next(word for word, i in (words1 | words2).items() if words1.get(word) != words2.get(word))
-        return [f"The tokenizers of {first} and {label} give the same words different numbers ({word!r}: {words1.get(word)} and "
-                f"{words2.get(word)}). An embedding's row belongs to the word with its number, so averaging would mix unrelated "
-                "words. Merge models that share a tokenizer."], []
-    if config1.vocab_size != config2.vocab_size:
-        return [], [f"The embeddings have {config1.vocab_size} rows in {first} and {config2.vocab_size} in {label}, with the same words "
+        row = min(i for _, i in words1.items() ^ words2.items())
+        word1, word2 = (tokenizer.decode([row]) for tokenizer in (tokenizer1, tokenizer2))
+        return [f"The tokenizers of {first} and {label} number their words differently: row {row} of the embedding is for {word1!r} in "
+                f"{first} and for {word2!r} in {label}, so averaging would mix unrelated words. Merge models that share a tokenizer."], []
+    if rows1 != rows2:
+        return [], [f"The embeddings have {rows1} rows in {first} and {rows2} in {label}, with the same words "
                     f"in the first {rows}: load_models cuts them to that."]
     return [], []
 
@@ -403,7 +415,8 @@ def mergekit_recipe(sources, weights, names=None, dtype="float32", tensors=()):
 
     names: the tensors that are averaged (None: all); for the others the first source has weight 1, the rest 0. Each
     becomes a filter of its own. mergekit looks for filters inside of names: raises MergeError if a selected name is
-    part of another name in tensors. Format: https://github.com/arcee-ai/mergekit
+    part of another name in tensors. dtype: what the merge is saved in (None: as the sources are); mergekit is told to
+    average half precision in float32, as we do. Format: https://github.com/arcee-ai/mergekit
     """
     for name in names or ():
         inside = [other for other in tensors if name in other and other not in names]
@@ -413,11 +426,22 @@ def mergekit_recipe(sources, weights, names=None, dtype="float32", tensors=()):
     models = [{"model": str(source), "parameters": {
         "weight": weight if names is None else [*filters(weight), {"value": 0.0 if i else 1.0}]}}
         for i, (source, weight) in enumerate(zip(sources, weights))]
-    return {"merge_method": "linear", **({"dtype": dtype} if dtype else {}), "models": models}
+    half = dtype in ("float16", "bfloat16")
+    dtypes = {"dtype": "float32", "out_dtype": dtype} if half else {"dtype": dtype} if dtype else {}
+    return {"merge_method": "linear", **dtypes, "models": models}
+
+
+class Recipe(NamedTuple):
+    """A weighted average as arguments of merge_checkpoints; names and dtype are None where the recipe leaves them open."""
+
+    sources: list
+    weights: list
+    names: set | None
+    dtype: str | None
 
 
 def read_recipe(file):
-    """(sources, weights, names or None) of a mergekit configuration that merge_checkpoints can carry out.
+    """The Recipe in a mergekit configuration: merge_checkpoints(**read_recipe(file)._asdict(), destination=...) carries it out.
 
     Raises MergeError with the reason for what a plain weighted average cannot express.
     """
@@ -425,7 +449,7 @@ def read_recipe(file):
     refuse = lambda reason: MergeError(f"{file} cannot be carried out here: {reason}.")
     if not isinstance(recipe, dict) or recipe.get("merge_method") != "linear" or not isinstance(recipe.get("models"), list):
         raise refuse("only merge_method: linear with a list of models is a weighted average")
-    unknown = sorted(set(recipe) - {"merge_method", "dtype", "models"})
+    unknown = sorted(set(recipe) - {"merge_method", "dtype", "out_dtype", "models"})
     if unknown:
         raise refuse(f"{unknown[0]} is not supported")
     sources, weights, selections, rests = [], [], [], []
@@ -445,4 +469,7 @@ def read_recipe(file):
         rests.append(rest[0])
     if len(set(selections)) > 1 or (selections and selections[0] and rests != [1] + [0] * (len(rests) - 1)):
         raise refuse("its selections are not 'average these tensors, take the others from the first model'")
-    return sources, check_weights(weights, len(sources)), set(selections[0]) or None
+    dtype = recipe.get("out_dtype") or recipe.get("dtype")
+    if dtype not in (None, *CODES):
+        raise refuse(f"{dtype} is none of the dtypes {', '.join(CODES)}")
+    return Recipe(sources, check_weights(weights, len(sources)), set(selections[0]) or None, dtype)

@@ -638,10 +638,16 @@ def _check_architecture(first, model, i):
     check_configs(getattr(first, "config", None), getattr(model, "config", None), i)
 
 
+def config_setting(config, name):
+    """A setting of a configuration, or of its part for text where a model also sees pictures; None if there is none."""
+    text = config.get_text_config() if hasattr(config, "get_text_config") else None
+    return getattr(config, name, getattr(text, name, None))
+
+
 def check_configs(first, config, i):
     """Raise MergeError if two configurations let the same tensors compute different things."""
     for setting in ARCHITECTURE:
-        one, other = getattr(first, setting, None), getattr(config, setting, None)
+        one, other = config_setting(first, setting), config_setting(config, setting)
         if one != other:
             raise MergeError(f"{setting} is {one} in model 1 and {other} in model {i}: the same tensors would mean "
                              "different things. Merge models that were finetuned from the same base.")

@@ -81,7 +81,7 @@ def test_companions_recipe_and_card_come_along(folders, tmp_path):
     merged = merge_checkpoints(folders, WEIGHTS, tmp_path / "merged")
     assert {"config.json", "tokenizer.json", "generation_config.json", "README.md", "mergekit_config.yml"} <= {p.name for p in merged.iterdir()}
     assert "| 0.3 |" in (merged / "README.md").read_text()
-    assert read_recipe(merged / "mergekit_config.yml") == ([str(folder) for folder in folders], WEIGHTS, None)
+    assert read_recipe(merged / "mergekit_config.yml") == ([str(folder) for folder in folders], WEIGHTS, None, "float32")
     assert [path.name for path in tmp_path.iterdir()] == ["merged"]
 
 
@@ -90,6 +90,26 @@ def test_mixed_dtypes_follow_the_first_source_and_say_so(folders, tmp_path):
     with pytest.warns(UserWarning, match="is BF16 in source 2 and F32 in source 1"):
         merged = merge_checkpoints([folders[0], half], [0.5, 0.5], tmp_path / "merged")
     assert load(merged).dtype == torch.float32
+
+
+@pytest.mark.parametrize("stored, saved", [("float32", "bfloat16"), ("float32", "float16"), ("bfloat16", "float32")])
+def test_another_dtype_is_rounded_once_and_stands_in_config_and_recipe(tmp_path, stored, saved):
+    sources = [write_model(tmp_path / str(seed), seed, getattr(torch, stored)) for seed in range(3)]
+    merged = merge_checkpoints(sources, WEIGHTS, tmp_path / "merged", dtype=saved)
+    expected = average_models([load(source).float() for source in sources], WEIGHTS).to(getattr(torch, saved))
+    expected.save_pretrained(tmp_path / "expected")
+    assert bytes_of(merged) == bytes_of(tmp_path / "expected")
+    assert json.loads((merged / "config.json").read_text())["dtype"] == saved
+    assert read_recipe(merged / "mergekit_config.yml").dtype == saved
+
+
+def test_a_dtype_that_would_overflow_or_is_unknown_is_refused(folders, tmp_path):
+    model = load(folders[1])
+    with torch.no_grad():
+        model.transformer.wte.weight[0, 0] = 1e6
+    model.save_pretrained(tmp_path / "large")
+    refused([folders[0], tmp_path / "large"], tmp_path, "wte.weight of model 2 holds a value of size 1e\\+06", dtype="float16")
+    refused(folders[:2], tmp_path, "dtype is the name of one of .*bfloat16.*, not 'int8'", dtype="int8")
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="NOT RUN: this system does not tell a process its peak memory")
@@ -252,27 +272,30 @@ def test_killed_at_any_moment_the_old_folder_is_there_and_a_rerun_succeeds(folde
 
 # --- mergekit ---------------------------------------------------------------------------------------------------
 
-@pytest.mark.parametrize("selected", [None, "feed-forward"])
-def test_mergekit_makes_the_same_weights_of_the_recipe(folders, tmp_path, selected):
+@pytest.mark.parametrize("selected, dtype", [(None, "float32"), ("feed-forward", "float32"), (None, "bfloat16"), (None, "float16")])
+def test_mergekit_makes_the_same_weights_of_the_recipe(folders, tmp_path, selected, dtype):
     names = selected and [name for name in stored_tensors(folders[0]) if tensor_kind(name)[0] == selected]
-    merged = merge_checkpoints(folders[:2], [0.3, 0.7], tmp_path / "merged", names=names)
+    merged = merge_checkpoints(folders[:2], [0.3, 0.7], tmp_path / "merged", names=names, dtype=dtype)
     subprocess.run([Path(sys.executable).with_name("mergekit-yaml"), merged / "mergekit_config.yml", tmp_path / "mergekit"],
                    check=True, capture_output=True)
     ours, theirs = (merge_tensors(load(folder)) for folder in (merged, tmp_path / "mergekit"))
-    assert all(torch.allclose(ours[name], theirs[name], atol=1e-6) for name in ours)
+    last_bit = 0 if dtype == "float32" else torch.finfo(getattr(torch, dtype)).eps
+    for name, tensor in ours.items():
+        assert tensor.dtype == theirs[name].dtype == getattr(torch, dtype)
+        assert torch.allclose(tensor.float(), theirs[name].float(), atol=1e-6, rtol=last_bit), name
 
 
 def test_a_recipe_can_be_carried_out_again(folders, tmp_path):
     names = [name for name in stored_tensors(folders[0]) if tensor_kind(name)[1] == 1]
     merged = merge_checkpoints(folders, WEIGHTS, tmp_path / "merged", names=names)
-    sources, weights, selection = read_recipe(merged / "mergekit_config.yml")
-    again = merge_checkpoints(sources, weights, tmp_path / "again", names=selection)
+    again = merge_checkpoints(**read_recipe(merged / "mergekit_config.yml")._asdict(), destination=tmp_path / "again")
     assert bytes_of(again) == bytes_of(merged)
 
 
 @pytest.mark.parametrize("change, message", [
     (lambda r: r | {"merge_method": "ties"}, "only merge_method: linear"),
     (lambda r: r | {"slices": []}, "slices is not supported"),
+    (lambda r: r | {"out_dtype": "int8"}, "int8 is none of the dtypes"),
     (lambda r: r | {"models": [r["models"][0] | {"parameters": {"weight": [0.1, 0.9]}}]}, "gradient"),
     (lambda r: r | {"models": [r["models"][0] | {"parameters": {"weight": 1, "density": 0.5}}]}, "nothing else"),
     (lambda r: r | {"models": [m | {"parameters": {"weight": 0.4}} for m in r["models"]]}, "sum to 0.8"),

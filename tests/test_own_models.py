@@ -8,8 +8,9 @@ from transformers import AutoConfig, AutoTokenizer
 
 from checkpoints import preflight, read_recipe, save_merge
 from helpers import (
-    FAMILIES, LoadError, MergeError, bits_per_byte, generate_text, load_models, merge_models, merge_models_select, merge_tensors)
-from sliders import alpha_explorer
+    FAMILIES, LoadError, MergeError, bits_per_byte, generate_text, load_models, merge_models, merge_models_select, merge_tensors,
+    touched)
+from sliders import alpha_explorer, mixing_desk, tree_and_triangle, triangle_grid
 from test_merging import build
 
 TOKENIZER = AutoTokenizer.from_pretrained(FAMILIES["tiny"]["base"])
@@ -48,11 +49,23 @@ def test_a_pair_of_any_architecture_from_folder_to_card(name, tmp_path):
     attention = merge_models_select(first, second, merge_mlp=False)
     changed = {n for n, theta in merge_tensors(attention).items() if not torch.equal(theta, merge_tensors(first)[n])}
     assert changed and all("attn" in n or "attention" in n for n in changed)
+    merge_models(first, second, out=out)
     assert generate_text(out, tokenizer, "def", max_length=12).startswith("def")
 
     view = alpha_explorer(("first", first), ("second", second), tokenizer, alphas, {"mine": scores}, {}, {"code": "def"}, max_length=8)
     view.set(alpha=0.5)
     assert f"mine {scores[1]:.2f}" in view.words.value
+
+    desk = mixing_desk(("first", first), ("second", second), tokenizer, {"mine": [TEXT]})
+    desk.preset.value = "attention only"
+    assert f"This changes {touched(first, changed)} of first" in desk.words.value
+    assert f"mine {bits_per_byte(attention, tokenizer, TEXT):.2f} (first {scores[2]:.2f}, second {scores[0]:.2f})" in desk.words.value
+
+    models = {"first": first, "second": second, "mean": out}
+    grid = triangle_grid(list(models.values()), tokenizer, {"mine": [TEXT]}, steps=2)
+    tree = tree_and_triangle(models, tokenizer, {"mine": [TEXT]}, grid)
+    tree.set(inner=1.0, outer=0.5)  # half of first, half of the mean
+    assert f"{bits_per_byte(merge_models(first, second, 0.75), tokenizer, TEXT):.3f} bits per byte" in tree.words.value
 
     half = merge_models(first, second, 0.5)
     saved = save_merge(half, tokenizer, tmp_path / "merged", list(sources.values()), [0.5, 0.5], scores={"mine": scores[1]})
@@ -63,7 +76,7 @@ def test_a_pair_of_any_architecture_from_folder_to_card(name, tmp_path):
     assert words.get_vocab() == tokenizer.get_vocab()
     card = (saved / "README.md").read_text()
     assert f"| {sources['first']} | 0.5 |" in card and f"| mine | {scores[1]:.3f} |" in card
-    assert read_recipe(saved / "mergekit_config.yml") == ([str(source) for source in sources.values()], [0.5, 0.5], None)
+    assert read_recipe(saved / "mergekit_config.yml") == ([str(source) for source in sources.values()], [0.5, 0.5], None, "float32")
 
 
 def test_a_card_names_parents_on_the_hub_and_the_selection(tmp_path):
@@ -73,7 +86,7 @@ def test_a_card_names_parents_on_the_hub_and_the_selection(tmp_path):
     text = (saved / "README.md").read_text()
     assert "base_model:\n- owner/one\nbase_model_relation: merge\n" in text
     assert f"{len(names)} of {len(merge_tensors(first))} tensors; the others are those of owner/one" in text
-    assert read_recipe(saved / "mergekit_config.yml") == (["owner/one", "a-folder"], [0.4, 0.6], set(names))
+    assert read_recipe(saved / "mergekit_config.yml") == (["owner/one", "a-folder"], [0.4, 0.6], set(names), "float32")
 
 
 def test_a_save_that_breaks_off_leaves_the_old_folder(tmp_path, monkeypatch):
@@ -125,11 +138,12 @@ def test_preflight_refuses_tokenizers_that_disagree_and_notes_extra_rows(tmp_pat
     shuffled = write_config(tmp_path / "b")
     words = json.loads((shuffled / "tokenizer.json").read_text())
     vocabulary = words["model"]["vocab"]
-    one, other = [word for word, i in vocabulary.items() if i in (500, 501)]
+    one, other = sorted((word for word, i in vocabulary.items() if i in (500, 501)), key=vocabulary.get)
     vocabulary[one], vocabulary[other] = vocabulary[other], vocabulary[one]
     (shuffled / "tokenizer.json").write_text(json.dumps(words))
     [refusal] = preflight({"first": write_config(tmp_path / "a"), "second": shuffled}).refusals
-    assert "the same words different numbers" in refusal and "500" in refusal and "501" in refusal
+    one, other = TOKENIZER.decode([500]), TOKENIZER.decode([501])
+    assert f"row 500 of the embedding is for {one!r} in first and for {other!r} in second" in refusal
     card = preflight({"first": tmp_path / "a", "second": write_config(tmp_path / "c", dict(vocab_size=len(TOKENIZER) + 4))})
     assert card.refusals == [] and f"{len(TOKENIZER)} rows in first and {len(TOKENIZER) + 4} in second" in card.notes[0]
 
@@ -145,3 +159,13 @@ def test_preflight_says_what_it_cannot_read(tmp_path):
     with pytest.raises(LoadError, match="Model 'second': transformers cannot read its config or tokenizer") as raised:
         preflight({"first": write_config(tmp_path / "a"), "second": tmp_path / "b"})
     assert "\n" not in str(raised.value)
+
+
+def test_preflight_compares_the_text_part_of_models_that_see_pictures(tmp_path):
+    for label, layers in (("first", 2), ("second", 3)):
+        text = dict(vocab_size=len(TOKENIZER), hidden_size=16, num_hidden_layers=layers, num_attention_heads=4)
+        AutoConfig.for_model("gemma3", text_config=text).save_pretrained(tmp_path / label)
+        TOKENIZER.save_pretrained(tmp_path / label)
+    card = preflight({label: tmp_path / label for label in ("first", "second")})
+    assert ["layers", 2, 3] in card.rows and ["vocabulary rows", len(TOKENIZER), len(TOKENIZER)] in card.rows
+    assert any("num_hidden_layers is 2 in first and 3 in second" in refusal for refusal in card.refusals)
