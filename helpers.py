@@ -9,6 +9,7 @@ import base64
 import copy
 import functools
 import io
+import itertools
 import math
 import os
 import re
@@ -508,12 +509,19 @@ def merge_tensors(model):
         raise MergeError(f"A {type(model).__name__} is not a model. Pass the model itself, for example "
                          'load_models()["base"].model.')
     seen, tensors = set(), {}
-    for name, tensor in model.state_dict().items():
+    for name, tensor in _walk(model):
         place = (tensor.data_ptr(), tensor.shape, tensor.stride()) if tensor.numel() else name
         if place not in seen:
             seen.add(place)
-            tensors[name] = tensor
+            tensors[name] = tensor.detach()
     return tensors
+
+
+def _walk(module, prefix=""):
+    """(name, tensor) pairs of the state dict, in its order; state_dict() itself takes three times as long."""
+    own = [(prefix + name, tensor) for tensors in (module._parameters, module._buffers) for name, tensor in tensors.items()
+           if tensor is not None and name not in module._non_persistent_buffers_set]
+    return own + [pair for name, child in module._modules.items() if child is not None for pair in _walk(child, f"{prefix}{name}.")]
 
 
 def tensor_kind(name):
@@ -562,14 +570,30 @@ def check_weights(weights, n):
     return [float(weight) for weight in weights]
 
 
-def check_mergeable(models):
+def check_mergeable(models, out=None):
     """Raise MergeError unless the models have the same architecture, tensors and shapes, and only finite floats.
 
-    Returns the merge_tensors of each. Values are read once: again only when torch has counted a change of a tensor
-    (it does not count what is written through .data).
+    Returns the merge_tensors of each, those of `out`, if there is one to write into, at the end. A set of models is
+    checked once: again only when a tensor was replaced or torch has counted a change of it (it does not count what is
+    written through .data).
     """
-    first, sources = models[0], [merge_tensors(model) for model in models]
-    names = sources[0]
+    together = models if out is None else [*models, out]
+    tensors = [merge_tensors(model) for model in together]
+    sources = tensors[:len(models)]
+    state = [_state(each, counted=i < len(models)) for i, each in enumerate(tensors)]
+    key = (len(models), *map(weakref.ref, together))
+    if _CHECKED.get(key) != state:
+        _check_sources(models, sources)
+        if out is not None:
+            _check_out(out, tensors[-1], models, sources)
+        for old in [old for old in _CHECKED if any(model() is None for model in old[1:])]:
+            del _CHECKED[old]
+        _CHECKED[key] = state
+    return tensors
+
+
+def _check_sources(models, sources):
+    first, names = models[0], sources[0]
     for i, (model, tensors) in enumerate(zip(models, sources), 1):
         if i > 1:
             _check_architecture(first, model, i)
@@ -584,7 +608,21 @@ def check_mergeable(models):
                 raise MergeError(f"{name} of model {i} holds {tensor.dtype}: integer and quantised tensors cannot be "
                                  "averaged. Load the model unquantised, in float32.")
             check_values(name, tensor, i, names[name].dtype, _largest(model, name, tensor))
-    return sources
+
+
+_UNCOUNTED = itertools.count(-1, -1)
+_CHECKED = {}  # (how many are merged, weak references to them and out) -> the state in which they were checked
+
+
+def _state(tensors, counted=True):
+    """Numbers that tell tensors from replaced or changed ones; counted=False: they may have other values."""
+    return [hash((tensor.data_ptr(), tensor.shape, tensor.stride(), _version(tensor) if counted else 0))
+            for tensor in tensors.values()]
+
+
+def _version(tensor):
+    """How many changes torch has counted. In inference mode it counts none: there, no tensor is known twice."""
+    return next(_UNCOUNTED) if tensor.is_inference() else tensor._version
 
 
 _LARGEST = weakref.WeakKeyDictionary()  # model -> {name: (which state of the tensor, its largest magnitude)}
@@ -592,9 +630,8 @@ _LARGEST = weakref.WeakKeyDictionary()  # model -> {name: (which state of the te
 
 def _largest(model, name, tensor):
     """The largest magnitude in a tensor, remembered while the tensor stays as it is."""
-    known = _LARGEST.setdefault(model, {})
-    state = None if tensor.is_inference() else (tensor.data_ptr(), tensor._version)
-    if state is None or known.get(name, (None, None))[0] != state:
+    known, state = _LARGEST.setdefault(model, {}), (tensor.data_ptr(), _version(tensor))
+    if known.get(name, (None, None))[0] != state:
         known[name] = state, magnitude(tensor)
     return known[name][1]
 
@@ -677,10 +714,10 @@ def _title(model):
     return type(model).__name__
 
 
-def _check_out(out, models, sources):
+def _check_out(out, targets, models, sources):
     """`out` must be another model of the same shape; writing into a parent would change it."""
     _check_architecture(models[0], out, "`out`")
-    targets, tensors = merge_tensors(out), sources[0]
+    tensors = sources[0]
     theirs = {tensor.data_ptr() for source in sources for tensor in source.values() if tensor.numel()}
     if any(tensor.data_ptr() in theirs for tensor in targets.values()):
         raise MergeError("`out` is one of the parents or shares memory with it, and would be overwritten while it is "
@@ -691,18 +728,16 @@ def _check_out(out, models, sources):
             describe = lambda t: "missing" if t is None else f"{tuple(t.shape)} {t.dtype}"
             raise MergeError(f"`out` does not fit: {name} is {describe(one)} in the models and {describe(other)} in "
                              "`out`. Pass a model of the same architecture and dtype.")
-    return targets
 
 
 def _combine(models, weights, names=None, out=None):
     """Weighted average of the named tensors (None: all) into `out` or a new model; the others are the first model's."""
     weights = check_weights(weights, len(models))
-    sources = check_mergeable(models)
     if out is None:
-        out = copy.deepcopy(models[0]).eval()
+        sources, out = check_mergeable(models), copy.deepcopy(models[0]).eval()
         targets = merge_tensors(out)
     else:
-        targets = _check_out(out, models, sources)
+        *sources, targets = check_mergeable(models, out)
     only_first = [1.0] + [0.0] * (len(models) - 1)
     for name, target in targets.items():
         average_into(target, [source[name] for source in sources], weights if names is None or name in names else only_first)
@@ -726,23 +761,23 @@ def average_into(target, tensors, weights):
     After k tensors the mean holds their average with weights w_1..w_k rescaled to 1; torch.lerp is exact at both
     ends and for equal inputs, which makes alpha = 1, alpha = 0 and merge(a, a) exact.
     """
-    used = [(tensor, weight) for tensor, weight in zip(tensors, weights) if weight]
-    if len(used) == 1:
-        return target.copy_(used[0][0])
-    if len(used) > 2 and target.device.type == "cpu" and target.numel() > BLOCK and all(
+    if not all(weights):
+        tensors, weights = zip(*[(tensor, weight) for tensor, weight in zip(tensors, weights) if weight])
+    if len(tensors) == 1:
+        return target.copy_(tensors[0])
+    if len(tensors) > 2 and target.device.type == "cpu" and target.numel() > BLOCK and all(
             tensor.is_contiguous() for tensor in (target, *tensors)):
-        flat = [tensor.view(-1) for tensor, _ in used]
         for start in range(0, target.numel(), BLOCK):  # a mean that is written and read again stays in the cache
             piece = slice(start, start + BLOCK)
-            average_into(target.view(-1)[piece], [tensor[piece] for tensor in flat], [weight for _, weight in used])
+            average_into(target.view(-1)[piece], [tensor.view(-1)[piece] for tensor in tensors], weights)
         return target
-    mean, total = used[0]
-    dtype = mean.dtype if mean.dtype.itemsize > 2 else torch.float32
+    dtype = torch.promote_types(tensors[0].dtype, torch.float32)
     in_place = target if target.dtype == dtype else None
-    mean = mean.to(dtype)
-    for tensor, weight in used[1:]:
+    wide = lambda tensor: tensor if tensor.dtype == dtype else tensor.to(dtype)
+    mean, total = wide(tensors[0]), weights[0]
+    for tensor, weight in zip(tensors[1:], weights[1:]):
         total += weight
-        mean = torch.lerp(mean, tensor.to(dtype), weight / total, out=in_place)
+        mean = torch.lerp(mean, wide(tensor), weight / total, out=in_place)
     return target if mean is target else target.copy_(mean)
 
 

@@ -276,7 +276,7 @@ def test_killed_at_any_moment_the_old_folder_is_there_and_a_rerun_succeeds(folde
 def test_mergekit_makes_the_same_weights_of_the_recipe(folders, tmp_path, selected, dtype):
     names = selected and [name for name in stored_tensors(folders[0]) if tensor_kind(name)[0] == selected]
     merged = merge_checkpoints(folders[:2], [0.3, 0.7], tmp_path / "merged", names=names, dtype=dtype)
-    subprocess.run([Path(sys.executable).with_name("mergekit-yaml"), merged / "mergekit_config.yml", tmp_path / "mergekit"],
+    subprocess.run([sys.executable, "-m", "mergekit.scripts.run_yaml", merged / "mergekit_config.yml", tmp_path / "mergekit"],
                    check=True, capture_output=True)
     ours, theirs = (merge_tensors(load(folder)) for folder in (merged, tmp_path / "mergekit"))
     last_bit = 0 if dtype == "float32" else torch.finfo(getattr(torch, dtype)).eps

@@ -1,7 +1,9 @@
 """Merging small random models of six architectures: oracles from outside, exact identities, what bad input gets."""
 
 import copy
+import gc
 import math
+import weakref
 from fractions import Fraction
 
 import pytest
@@ -687,3 +689,49 @@ def test_merge_into_writes_the_named_tensors_and_no_others():
     expected = helpers.merge_tensors(helpers.merge_models(one, other, 0.25))
     for name, tensor in helpers.merge_tensors(out).items():
         assert torch.equal(tensor, expected[name] if name in names else helpers.merge_tensors(before)[name])
+
+
+@every_architecture
+def test_what_a_merge_touches_is_the_state_dict_with_tied_tensors_once(name):
+    model = build(name)
+    model.register_buffer("kept", torch.ones(3))
+    model.register_buffer("constant", torch.ones(3), persistent=False)
+    model.register_parameter("absent", None)
+    model.again = model.get_submodule(BLOCKS[name][0].format(0))  # one module under two names
+    once = {}
+    for key, tensor in model.state_dict().items():
+        once.setdefault((tensor.data_ptr(), tensor.shape), (key, tensor))
+    tensors = helpers.merge_tensors(model)
+    assert list(tensors) == [key for key, _ in once.values()] and "kept" in tensors
+    assert all(tensors[key].data_ptr() == tensor.data_ptr() and not tensors[key].requires_grad for key, tensor in once.values())
+
+
+def test_a_replaced_layer_is_checked_and_merged():
+    models, out = pair(), build(seed=3)
+    merge_models(*models, 0.5, out=out)
+    models[1].resize_token_embeddings(68)
+    refused(lambda: merge_models(*models, 0.5, out=out), *models, out, says=["transformer.wte.weight", "(68, 16)"])
+    models[0].resize_token_embeddings(68)
+    out.resize_token_embeddings(68)
+    assert same_bytes(merge_models(*models, 0.5, out=out), merge_models(*models, 0.5))
+
+
+def test_a_set_that_was_checked_with_out_is_not_known_as_a_larger_set():
+    models, out = pair(), set_value(build(seed=3), torch.nan)
+    merge_models(*models, 0.5, out=out)
+    set_value(out, torch.nan)
+    refused(lambda: average_models([*models, out]), *models, says=["model 3", "NaN or infinite"])
+
+
+def test_a_set_is_checked_once_and_leaves_no_model_alive(monkeypatch):
+    models, out, checks = pair(), build(seed=3), []
+    check = helpers._check_architecture
+    monkeypatch.setattr(helpers, "_check_architecture", lambda *those: checks.append(those[2]) or check(*those))
+    for alpha in (0.1, 0.5, 0.9):
+        merge_models(*models, alpha, out=out)
+    assert checks == [2, "`out`"]
+    gone = [weakref.ref(model) for model in (*models, out)]
+    checks.clear()
+    del models, out
+    gc.collect()
+    assert [ref() for ref in gone] == [None] * 3
