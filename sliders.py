@@ -247,6 +247,7 @@ def alpha_explorer(first, second, tokenizer, alphas, bits, base_bits, prompts, o
     controls = {
         "alpha": slider(alpha, f"alpha: {name2} at 0, {name1} at 1", step=alphas[1] - alphas[0]),
         "prompt": widgets.ToggleButtons(options=list(prompts), description="prompt")}
+    right = 70 + 240 * len(bits)  # where the charts end and the bars begin
     charts = [chart(60 + 240 * i, 34, 165, 190, alphas, values, f"{kind}: bits per byte", (name2, name1), base_bits.get(kind))
               for i, (kind, values) in enumerate(bits.items())]
     looked_at = {name: prompt + openings.get(name, "") for name, prompt in prompts.items()}
@@ -264,15 +265,15 @@ def alpha_explorer(first, second, tokenizer, alphas, bits, base_bits, prompts, o
         curves += [ring(*place(alphas[now], values[now])) for (_, place), values in zip(charts, bits.values())]
         measured = f"alpha = {alpha:.2f} (share of {name1}), bits per byte: " + ", ".join(
             f"{kind} {values[now]:.2f}" for kind, values in bits.items())
-        yield svg(1120, 260, curves + bars, measured), None
+        yield svg(right + 330, 260, curves + bars, measured), None
         merge_into(live, [model1, model2], [alpha, 1 - alpha])
         likely = next_tokens(live, tokenizer, looked_at[prompt])
         rows = [(repr(tokenizer.decode(i)), likely[i].item(), [(m, p[i].item()) for m, p in parents[prompt].items()])
                 for i in tokens[prompt]]
         opening = f" and {openings[prompt]!r}" if prompt in openings else ""
         words = f"{measured}. Next token after the {prompt} prompt{opening}: " + ", ".join(f"{word} {p:.0%}" for word, p, _ in rows) + "."
-        bars[:] = token_bars(790, 34, 280, rows)
-        yield svg(1120, 260, curves + bars, words), words
+        bars[:] = token_bars(right, 34, 280, rows)
+        yield svg(right + 330, 260, curves + bars, words), words
 
     return View(controls, widgets.VBox(list(controls.values())), draw,
                 lambda: stream_text(live, tokenizer, prompts[controls["prompt"].value], max_length), live)
