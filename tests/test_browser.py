@@ -2,11 +2,12 @@
 
 import nbformat
 import pytest
+from nbconvert import HTMLExporter
 
 import browser
 
 pytestmark = pytest.mark.skipif(browser.CHROMIUM is None, reason="NOT RUN: there is no Chromium on this machine")
-NOTEBOOKS = ("03_merge_all_layers", "04_merge_selected_layers", "05_hierarchical_merging")
+NOTEBOOKS = ("03_merge_all_layers", "04_merge_selected_layers", "05_hierarchical_merging", "08_your_own_models")
 ONLY_03 = pytest.mark.parametrize("notebook", NOTEBOOKS[:1], indirect=True)
 HOSTILE = """
 import sys; sys.path.insert(0, "..")
@@ -63,7 +64,7 @@ def notebook(request, page_and_address):
     page.errors.clear()
     browser.run_all(page, address, request.param + ".ipynb")
     found = browser.views(page)
-    assert found.count() == {"03": 2, "04": 1, "05": 1}[request.param[:2]]
+    assert found.count() == {"03": 2, "04": 1, "05": 1, "08": 1}[request.param[:2]]
     return page, request.param, [found.nth(i) for i in range(found.count())]
 
 
@@ -160,3 +161,31 @@ def test_an_error_is_shown_in_the_view(page_and_address, folder):
     page, view = open_scratch(page_and_address, folder, "broken.ipynb", BROKEN)
     press(page, view.locator(browser.SLIDERS), "ArrowLeft")
     assert wait_until(page, lambda: "ZeroDivisionError" in contents(view)[1].inner_text())
+
+
+# --- reading without widgets and scripts, as on GitHub ----------------------------------------------------------
+
+PICTURES = "[...document.images].map(image => image.naturalWidth > 0)"
+# What sticks out on the right, unless a reader can scroll it into view.
+OUT_OF_REACH = """[...document.querySelectorAll("img, table, pre, p, li, h1, h2")].filter(element => {
+    if (element.getBoundingClientRect().right <= innerWidth + 1) return false
+    for (let box = element; box; box = box.parentElement)
+        if (["auto", "scroll"].includes(getComputedStyle(box).overflowX)) return false
+    return true
+}).map(element => element.outerHTML.slice(0, 80))"""
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+@pytest.mark.parametrize("path", sorted((browser.ROOT / "notebooks").glob("0*.ipynb")), ids=lambda path: path.stem)
+def test_a_page_without_scripts_shows_all_pictures_and_hides_nothing(page_and_address, tmp_path, path, width):
+    (tmp_path / "page.html").write_text(HTMLExporter().from_filename(str(path))[0], encoding="utf-8")
+    stored = [output for cell in nbformat.read(path, as_version=4).cells for output in cell.get("outputs", [])
+              if {"image/png", "image/svg+xml"} & set(output.get("data", {}))]
+    context = page_and_address[0].context.browser.new_context(viewport={"width": width, "height": 900}, java_script_enabled=False)
+    page = context.new_page()
+    page.goto((tmp_path / "page.html").as_uri())
+    assert page.evaluate(PICTURES) == [True] * len(stored) and stored
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert page.evaluate(OUT_OF_REACH) == []
+    page.screenshot(path=browser.SCREENSHOTS / f"{path.stem}_{width}.png", full_page=True)
+    context.close()
