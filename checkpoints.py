@@ -122,11 +122,11 @@ def merge_checkpoints(sources, weights, destination, names=None, dtype=None, ove
     return destination
 
 
-def save_merge(model, tokenizer, destination, sources, weights, names=None, scores=None, overwrite=False):
+def save_merge(model, tokenizer, destination, sources, weights, names=None, scores=None, notes=(), overwrite=False):
     """Save a merge with its tokenizer, a model card, and the recipe, so that others can see what it is and repeat it.
 
-    sources, weights, names: what was merged, as in merge_checkpoints. scores: text -> number, what was measured, for the
-    card. destination appears when it is complete; overwrite=True replaces an older one only then. Returns destination as
+    sources, weights, names: what was merged, as in merge_checkpoints. For the card, scores: text -> number, what was
+    measured; notes: sentences, for example those of preflight. destination appears when it is complete; overwrite=True replaces an older one only then. Returns destination as
     a Path. Raises MergeError, FileExistsError, OSError (disk full).
     """
     weights, destination = check_weights(weights, len(sources)), Path(destination).expanduser()
@@ -136,7 +136,7 @@ def save_merge(model, tokenizer, destination, sources, weights, names=None, scor
     with whole_folder(destination, folders, overwrite, sum(tensor.nbytes for tensor in tensors.values())) as partial:
         model.save_pretrained(partial)
         tokenizer.save_pretrained(partial)
-        write_recipe(partial, sources, weights, names, {name: tensor.dtype for name, tensor in tensors.items()}, scores)
+        write_recipe(partial, sources, weights, names, {name: tensor.dtype for name, tensor in tensors.items()}, scores, notes)
     return destination
 
 
@@ -373,14 +373,16 @@ def _vocabularies(first, config1, tokenizer1, label, config2, tokenizer2):
         return [f"The tokenizers of {first} and {label} number their words differently: row {row} of the embedding is for {word1!r} in "
                 f"{first} and for {word2!r} in {label}, so averaging would mix unrelated words. Merge models that share a tokenizer."], []
     if rows1 != rows2:
+        lost = sorted({word for tokenizer in (tokenizer1, tokenizer2) for word, i in tokenizer.get_vocab().items() if i >= rows})
         return [], [f"The embeddings have {rows1} rows in {first} and {rows2} in {label}, with the same words "
-                    f"in the first {rows}: load_models cuts them to that."]
+                    f"in the first {rows}: load_models cuts them to that" + (f", and the merge loses {', '.join(lost[:5])}" if lost else "")
+                    + ". Other programs want this done before they merge."]
     return [], []
 
 
 # --- recipes ----------------------------------------------------------------------------------------------------
 
-def write_recipe(folder, sources, weights, names, dtypes, scores=None):
+def write_recipe(folder, sources, weights, names, dtypes, scores=None, notes=()):
     """Write what was merged: mergekit_config.yml, which mergekit runs, and README.md, the model card."""
     one_dtype = str(next(iter(dtypes.values()))).removeprefix("torch.") if len(set(dtypes.values())) == 1 else None
     selection = None if len(names) == len(dtypes) else names
@@ -392,7 +394,9 @@ def write_recipe(folder, sources, weights, names, dtypes, scores=None):
     parents = yaml.safe_dump({"base_model": ids, "base_model_relation": "merge"}) if ids else ""
     measured = "".join(f"| {name} | {score:.3f} |\n" for name, score in (scores or {}).items())
     measured = measured and f"\nMeasured:\n\n| text | bits per byte |\n|:--|--:|\n{measured}"
-    (folder / "README.md").write_text(CARD.format(parents=parents, shares=shares, what=what, measured=measured), encoding="utf-8")
+    known = notes and "\nBefore you repeat it:\n\n" + "".join(f"- {note}\n" for note in notes)
+    (folder / "README.md").write_text(CARD.format(parents=parents, shares=shares, what=what, measured=measured, known=known or ""),
+                                      encoding="utf-8")
 
 
 CARD = """---
@@ -407,7 +411,7 @@ Weighted average of the weights of these models ([arXiv 2203.05482](https://arxi
 {shares}
 
 Averaged: {what}. Config and tokenizer are the first model's. The recipe is in `mergekit_config.yml`.
-{measured}"""
+{measured}{known}"""
 
 
 def mergekit_recipe(sources, weights, names=None, dtype="float32", tensors=()):

@@ -29,7 +29,7 @@ import torch
 import transformers
 import yaml
 from huggingface_hub import HfApi, constants, snapshot_download, try_to_load_from_cache
-from huggingface_hub.errors import RepositoryNotFoundError
+from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
 from huggingface_hub.utils import logging as hub_logging
 from IPython.display import Markdown, display
 from matplotlib.figure import Figure
@@ -140,11 +140,15 @@ def _cached(hub_id, weights):
 
 def _download(label, hub_id, weights):
     """Ask the Hub for at most 4 seconds whether the model is there, then download what is needed."""
-    way_out = "Set MODEL_FAMILY=tiny to run the series on the embedded models without a network."
+    way_out = "Without a network, the series runs on the embedded models: MODEL_FAMILY=tiny."
+    gated = LoadError(f"Model {label!r}: the authors of {hub_id} ask for your consent first. Give it on the model's page on the "
+                      "Hub, and log in here with `hf auth login`.")
     if constants.HF_HUB_OFFLINE:
         raise LoadError(f"Model {label!r} ({hub_id}) is not in the cache and HF_HUB_OFFLINE is set. {way_out}")
     try:
         files = [sibling.rfilename for sibling in HfApi().model_info(hub_id, timeout=4).siblings]
+    except GatedRepoError:
+        raise gated from None
     except RepositoryNotFoundError:
         raise LoadError(f"Model {label!r}: the Hub knows no public model {hub_id!r}, and there is no such folder. "
                         f"Check the spelling. {way_out}") from None
@@ -155,8 +159,10 @@ def _download(label, hub_id, weights):
     level = hub_logging.get_verbosity()
     hub_logging.set_verbosity_error()  # it reports every retry; what counts is how the download ends
     try:
-        return Path(snapshot_download(hub_id, ignore_patterns=["*/*"], allow_patterns=[
+        return Path(snapshot_download(hub_id, ignore_patterns=["*/*", "consolidated*"], allow_patterns=[
             "*.json", "*.jinja", "merges.txt", "tokenizer.model", *([kind] if weights else [])]))
+    except GatedRepoError:
+        raise gated from None
     except Exception as error:
         raise LoadError(f"Model {label!r}: the download of {hub_id} broke off ({type(error).__name__}). Run this "
                         f"again: complete files are kept. {way_out}") from None
@@ -530,9 +536,9 @@ def tensor_kind(name):
     numbers = [i for i, part in enumerate(parts) if part.isdigit()]
     block = int(parts[numbers[0]]) if numbers else None
     inside = parts[numbers[0] + 1] if numbers and numbers[0] + 1 < len(parts) else ""
-    if inside in ("attn", "self_attn", "attention"):
+    if inside in ("attn", "self_attn", "attention", "self_attention"):
         return "attention", block
-    if inside in ("mlp", "fc1", "fc2", "feed_forward"):
+    if inside in ("mlp", "fc1", "fc2", "feed_forward", "ffn", "block_sparse_moe"):
         return "feed-forward", block
     if any("norm" in part or re.fullmatch(r"ln_\w+", part) for part in parts):
         return "norm", block

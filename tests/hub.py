@@ -118,15 +118,15 @@ def _write_bin(folder, model, masked_layers, **more_config):
 # --- server -----------------------------------------------------------------------------------------------------
 
 @contextmanager
-def serve(folder, silent=False, cut=None):
+def serve(folder, silent=False, cut=None, gated=False):
     """Serve folder/owner/name as a Hub; gives (endpoint, list of the requests so far as "METHOD path range").
 
     silent: take requests and never answer. cut: None, "once" (the first file above CUT_ABOVE bytes, which is
     beer's weights, breaks off near its end; later requests are answered in full) or "always" (such a file breaks
-    off there each time, so that its end never comes).
+    off there each time, so that its end never comes). gated: list the files, and give none to strangers.
     """
     server = ThreadingHTTPServer(("127.0.0.1", 0), Hub)
-    server.folder, server.silent, server.cut = Path(folder), silent, cut
+    server.folder, server.silent, server.cut, server.gated = Path(folder), silent, cut, gated
     server.requests, server.closing = [], threading.Event()
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
     thread.start()
@@ -180,6 +180,8 @@ class Hub(BaseHTTPRequestHandler):
     def file(self, repo, folder, name):
         path = _files(folder).get(name)
         headers = {"X-Repo-Commit": _commit(repo)}
+        if self.server.gated:
+            return self.send(403, **headers, **{"X-Error-Code": "GatedRepo", "X-Error-Message": "Access to this model is restricted"})
         if path is None:
             return self.send(404, **headers, **{"X-Error-Code": "EntryNotFound"})
         data, start = path.read_bytes(), 0

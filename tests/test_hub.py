@@ -227,6 +227,12 @@ def test_wrong_id(checkpoints, tmp_path, wrong_id):
     assert "'mine'" in message and wrong_id in message and "spelling" in message
 
 
+def test_a_gated_model_says_how_to_get_in(checkpoints, tmp_path):
+    with serve(checkpoints, gated=True) as (endpoint, _):
+        message = failure({"mine": BEER}, endpoint, tmp_path)
+    assert "'mine'" in message and BEER in message and "ask for your consent" in message and "hf auth login" in message
+
+
 @pytest.mark.parametrize("family, named", [("gpt-neo-9b", ["gpt-neo-9b", "tiny", "gpt-neo-125m"]),
                                            ({"mine": "./no/such/folder"}, ["'mine'", "there is no folder ./no/such/folder"])])
 def test_wrong_family_or_folder_asks_no_hub(checkpoints, tmp_path, family, named):

@@ -373,6 +373,9 @@ def test_tensor_kind_agrees_with_the_modules(name):
 
 def test_block_1_is_not_block_10():
     assert helpers.tensor_kind("transformer.h.1.attn.attention.q_proj.weight") == ("attention", 1)
+    assert helpers.tensor_kind("transformer.h.1.self_attention.query_key_value.weight") == ("attention", 1)  # Bloom, Falcon
+    assert helpers.tensor_kind("transformer.blocks.1.ffn.up_proj.weight") == ("feed-forward", 1)  # MPT
+    assert helpers.tensor_kind("model.layers.1.block_sparse_moe.gate.weight") == ("feed-forward", 1)  # Mixtral
     assert helpers.tensor_kind("transformer.h.11.attn.attention.q_proj.weight") == ("attention", 11)
 
 

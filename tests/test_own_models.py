@@ -82,9 +82,9 @@ def test_a_pair_of_any_architecture_from_folder_to_card(name, tmp_path):
 def test_a_card_names_parents_on_the_hub_and_the_selection(tmp_path):
     first, second = (build("llama", seed, **OWN) for seed in (0, 1))
     names = [name for name in merge_tensors(first) if "self_attn" in name]
-    saved = save_merge(first, TOKENIZER, tmp_path / "m", ["owner/one", "a-folder"], [0.4, 0.6], names)
+    saved = save_merge(first, TOKENIZER, tmp_path / "m", ["owner/one", "a-folder"], [0.4, 0.6], names, notes=["Cut the rows."])
     text = (saved / "README.md").read_text()
-    assert "base_model:\n- owner/one\nbase_model_relation: merge\n" in text
+    assert "base_model:\n- owner/one\nbase_model_relation: merge\n" in text and "- Cut the rows.\n" in text
     assert f"{len(names)} of {len(merge_tensors(first))} tensors; the others are those of owner/one" in text
     assert read_recipe(saved / "mergekit_config.yml") == (["owner/one", "a-folder"], [0.4, 0.6], set(names), "float32")
 
@@ -146,6 +146,11 @@ def test_preflight_refuses_tokenizers_that_disagree_and_notes_extra_rows(tmp_pat
     assert f"row 500 of the embedding is for {one!r} in first and for {other!r} in second" in refusal
     card = preflight({"first": tmp_path / "a", "second": write_config(tmp_path / "c", dict(vocab_size=len(TOKENIZER) + 4))})
     assert card.refusals == [] and f"{len(TOKENIZER)} rows in first and {len(TOKENIZER) + 4} in second" in card.notes[0]
+    assert "loses" not in card.notes[0]
+    words = AutoTokenizer.from_pretrained(tmp_path / "c")
+    words.add_tokens(["<|user|>"])
+    words.save_pretrained(tmp_path / "c")
+    assert "the merge loses <|user|>." in preflight({"first": tmp_path / "a", "second": tmp_path / "c"}).notes[0]
 
 
 def test_preflight_notes_chat_templates_that_differ(tmp_path):
