@@ -24,7 +24,7 @@ from helpers import (
     ARCHITECTURE, LoadError, MergeError, average_into, check_configs, check_values, check_weights, config_setting,
     find_folder, magnitude, merge_tensors, shape_message)
 
-PIECE = 1 << 20  # bytes read of each source at a time
+PIECE = 1 << 18  # numbers read of each source at a time: a megabyte in float32
 DTYPES = {"F64": torch.float64, "F32": torch.float32, "BF16": torch.bfloat16, "F16": torch.float16}  # in the format's order
 CODES = {str(dtype).removeprefix("torch."): code for code, dtype in DTYPES.items()}  # "float32" -> "F32"
 MAX_SHARD_SIZE = "50GB"  # as save_pretrained
@@ -256,17 +256,19 @@ def average_stored(out, dtype, name, parts, weights, bar):
     """Append the average of one tensor in a torch dtype, piece by piece; parts: where it lies in each source."""
     used = [(i, part, weight) for i, (part, weight) in enumerate(zip(parts, weights), 1) if weight]
     done, size = 0, math.prod(parts[0].shape)
+    pieces = [torch.empty(min(PIECE, size), dtype=DTYPES[part.dtype]) for _, part, _ in used]
+    mean = torch.empty(min(PIECE, size), dtype=dtype)
     streams = [open(part.file, "rb") for _, part, _ in used]
     try:
         for stream, (_, part, _) in zip(streams, used):
             stream.seek(part.start)
         while done < size:
-            count = min(PIECE // dtype.itemsize, size - done)
-            pieces = [read_piece(stream, DTYPES[part.dtype], count) for stream, (_, part, _) in zip(streams, used)]
-            for piece, (i, _, _) in zip(pieces, used):
-                check_values(name, piece, i, dtype, magnitude(piece))
-            mean = average_into(torch.empty(count, dtype=dtype), pieces, [weight for _, _, weight in used])
-            out.write(mean.view(torch.uint8).numpy())
+            count = min(PIECE, size - done)
+            for stream, piece, (i, _, _) in zip(streams, pieces, used):
+                read_into(piece[:count], stream)
+                check_values(name, piece[:count], i, dtype, magnitude(piece[:count]))
+            average_into(mean[:count], [piece[:count] for piece in pieces], [weight for _, _, weight in used])
+            out.write(mean[:count].view(torch.uint8).numpy())
             done += count
             bar.update(count * dtype.itemsize)
     finally:
@@ -274,12 +276,10 @@ def average_stored(out, dtype, name, parts, weights, bar):
             stream.close()
 
 
-def read_piece(stream, dtype, count):
-    """The next count numbers of a file as a tensor."""
-    buffer = bytearray(count * dtype.itemsize)
-    if stream.readinto(buffer) != len(buffer):
+def read_into(piece, stream):
+    """Fill a tensor with the next numbers of a file."""
+    if stream.readinto(piece.view(torch.uint8).numpy()) != piece.nbytes:
         raise LoadError(f"{stream.name} became shorter while it was read.")
-    return torch.frombuffer(buffer, dtype=dtype)
 
 
 # --- may these be merged? ---------------------------------------------------------------------------------------

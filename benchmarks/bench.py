@@ -186,7 +186,7 @@ def main():
         disk = on_disk(Path(scratch), small, rounds)
     lines += ["\n## From disk to disk, two checkpoints of that shape\n", "| what | seconds | times merge_checkpoints | peak memory grows by (MB) |",
               "|:--|--:|--:|--:|"]
-    names = {"ours": "merge_checkpoints (imports apart)", "copy": "copying one of the files", "mergekit": "mergekit, called from Python (imports apart)",
+    names = {"ours": "merge_checkpoints (imports apart)", "copy": "copying one of the files: half of the reads, the same writes", "mergekit": "mergekit, called from Python (imports apart)",
              "command": "the command mergekit-yaml (imports included)"}
     lines += [f"| {what} | {disk[name][0]:.2f} | {disk[name][0] / disk['ours'][0]:.2f} | {f'{disk[name][1]:.0f}' if name in ('ours', 'mergekit') else ''} |"
               for name, what in names.items()]

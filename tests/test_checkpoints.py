@@ -52,7 +52,7 @@ def in_memory(sources, weights, folder, shard="50GB"):
 # --- the same as in memory --------------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16], ids=str)
-@pytest.mark.parametrize("piece", [1 << 20, 1 << 10])
+@pytest.mark.parametrize("piece", [1 << 18, 1 << 8])
 def test_the_bytes_are_those_of_the_merge_in_memory(tmp_path, monkeypatch, dtype, piece):
     monkeypatch.setattr(checkpoints, "PIECE", piece)
     sources = [write_model(tmp_path / str(seed), seed, dtype) for seed in range(3)]
