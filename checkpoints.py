@@ -126,8 +126,8 @@ def save_merge(model, tokenizer, destination, sources, weights, names=None, scor
     """Save a merge with its tokenizer, a model card, and the recipe, so that others can see what it is and repeat it.
 
     sources, weights, names: what was merged, as in merge_checkpoints. For the card, scores: text -> number, what was
-    measured; notes: sentences, for example those of preflight. destination appears when it is complete; overwrite=True replaces an older one only then. Returns destination as
-    a Path. Raises MergeError, FileExistsError, OSError (disk full).
+    measured; notes: sentences, for example those of preflight. destination appears when it is complete; overwrite=True
+    replaces an older one only then. Returns destination as a Path. Raises MergeError, FileExistsError, OSError (disk full).
     """
     weights, destination = check_weights(weights, len(sources)), Path(destination).expanduser()
     tensors = merge_tensors(model)
