@@ -200,6 +200,18 @@ def test_second_load_offline(first_load):
     check_loads(first_load.endpoint, first_load.home, HF_HUB_OFFLINE="1")
 
 
+def test_preflight_reads_no_weights_and_loading_completes_what_it_left_out(checkpoints, tmp_path):
+    code = f"import json, checkpoints; print(json.dumps(checkpoints.preflight({{'clippy': {CLIPPY!r}, 'beer': {BEER!r}}})._asdict()))"
+    with serve(checkpoints) as (endpoint, requests):
+        done = run(code, endpoint, tmp_path)
+        assert done.returncode == 0, done.stderr
+        assert requests and weights_asked(requests) == []
+        card = json.loads(done.stdout.splitlines()[-1])
+        assert card["refusals"] == [] and "50261 rows in clippy and 50257 in beer" in card["notes"][0]
+        check_loads(endpoint, tmp_path, {"clippy": CLIPPY, "beer": BEER})
+    assert len(weights_asked(requests)) == 2
+
+
 # --- failures ---------------------------------------------------------------------------------------------------
 
 def test_refused_connection(tmp_path):
