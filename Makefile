@@ -14,7 +14,7 @@ lab: env
 voila: .venv/installed-tests
 	$(BIN)/voila notebooks $(VOILA)
 bench: .venv/installed-tests
-	$(BIN)/python benchmarks/bench.py
+	$(BIN)/python -m benchmarks.bench
 bench-views: .venv/installed-tests
 	$(BIN)/python tests/browser.py
 test: .venv/installed-tests
@@ -27,24 +27,24 @@ notebooks: env
 badges: env
 	$(BIN)/python notebooks/badges.py $(REPO) $(if $(REPO),$(BRANCH))
 models: env
-	$(TRAIN_ENV) $(BIN)/python models/train.py
+	$(TRAIN_ENV) $(BIN)/python -m training.train
 further: env
-	$(TRAIN_ENV) $(BIN)/python models/further.py
+	$(TRAIN_ENV) $(BIN)/python -m training.further
 measure: env
-	$(BIN)/python models/measure.py
+	$(BIN)/python -m training.measure
 images: env
-	$(BIN)/python images/draw.py
+	$(BIN)/python -m images.draw
 
-.venv/installed: requirements.txt constraints.txt
+.venv/installed: requirements.txt requirements/pins.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet -r requirements.txt -c constraints.txt
+	$(BIN)/python -m pip install --quiet -r requirements.txt -c requirements/pins.txt
 	touch $@
-.venv/installed-tests: .venv/installed tests/requirements.txt requirements-scale.txt
-	$(BIN)/python -m pip install --quiet -r requirements.txt -r tests/requirements.txt -c constraints.txt
+.venv/installed-tests: .venv/installed requirements/tests.txt requirements/scale.txt
+	$(BIN)/python -m pip install --quiet -r requirements.txt -r requirements/tests.txt -c requirements/pins.txt
 	touch $@
 # Colab's versions in front of the ones that are installed: a second environment without a second torch.
-.venv-colab/installed: .venv/installed-tests constraints-colab.txt
+.venv-colab/installed: .venv/installed-tests requirements/colab.txt
 	$(PYTHON) -m venv .venv-colab
 	$(BIN)/python -c "import sysconfig; print(sysconfig.get_paths()['purelib'])" > $$(.venv-colab/bin/python -c "import sysconfig; print(sysconfig.get_paths()['purelib'])")/newer.pth
-	.venv-colab/bin/python -m pip install --quiet -r constraints-colab.txt
+	.venv-colab/bin/python -m pip install --quiet -r requirements/colab.txt
 	touch $@

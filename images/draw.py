@@ -1,9 +1,8 @@
-"""Draw the figures of the tutorial: `python images/draw.py` writes the PNGs beside this file.
+"""Draw the figures of the tutorial: `python -m images.draw` writes the PNGs beside this file.
 
 All but sweep.png are hand-made; that one measures the shipped models while it draws.
 """
 
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +10,8 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch, Rectangle
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import helpers
-from helpers import COLOURS
+from merging.palette import COLOURS
 
 HERE = Path(__file__).resolve().parent
 DPI = 150
@@ -74,8 +72,13 @@ def write(axes, x, y, text, size=MEDIUM, **style):
 def box(axes, x, y, width, height, colour, text="", size=MEDIUM, strength=0.22, **style):
     """Draw a rounded box with its lower left corner at (x, y) and its text in the middle."""
     shape = FancyBboxPatch(
-        (x, y), width, height, boxstyle="round,pad=0,rounding_size=0.06",
-        facecolor=tint(colour, strength), edgecolor=colour, linewidth=1.6,
+        (x, y),
+        width,
+        height,
+        boxstyle="round,pad=0,rounding_size=0.06",
+        facecolor=tint(colour, strength),
+        edgecolor=colour,
+        linewidth=1.6,
     )
     axes.add_patch(shape)
     write(axes, x + width / 2, y + height / 2, text, size, **style)
@@ -120,12 +123,24 @@ def matrix(axes, x, y, weights, name):
         chosen = (row, column) == (0, 0)
         place = (x + column * wide, y + (2 - row) * high)
         cell = Rectangle(
-            place, wide, high, facecolor=tint(COLOURS[name], 0.22), zorder=2 + chosen,
-            edgecolor=INK if chosen else COLOURS[name], linewidth=3 if chosen else 1,
+            place,
+            wide,
+            high,
+            facecolor=tint(COLOURS[name], 0.22),
+            zorder=2 + chosen,
+            edgecolor=INK if chosen else COLOURS[name],
+            linewidth=3 if chosen else 1,
         )
         axes.add_patch(cell)
-        write(axes, place[0] + wide / 2, place[1] + high / 2, number(weight), MEDIUM,
-              weight="bold" if chosen else "normal", zorder=4)
+        write(
+            axes,
+            place[0] + wide / 2,
+            place[1] + high / 2,
+            number(weight),
+            MEDIUM,
+            weight="bold" if chosen else "normal",
+            zorder=4,
+        )
 
 
 def average():
@@ -257,7 +272,11 @@ def text_picture(axes, x, y):
 def tree_picture(axes, x, y):
     """Draw a small tree of two merges, centred on x."""
     places = {
-        "clippy": (-0.45, 0.42), "beer": (0.05, 0.42), "base": (0.45, 0.42), "pair": (-0.2, 0.21), "all": (0.1, 0),
+        "clippy": (-0.45, 0.42),
+        "beer": (0.05, 0.42),
+        "base": (0.45, 0.42),
+        "pair": (-0.2, 0.21),
+        "all": (0.1, 0),
     }
     points = {name: (x + across, y + up) for name, (across, up) in places.items()}
     for start, end in (("clippy", "pair"), ("beer", "pair"), ("pair", "all"), ("base", "all")):
@@ -303,10 +322,14 @@ def series_map():
             arrow(axes, (middle - 1.11, bottom + 1.25), (middle - 0.86, bottom + 1.25))
     pictures = (
         lambda x, y: stacks_picture(axes, x, y, ["base"] * 3, ["clippy"] * 3, ["beer"] * 3),
-        lambda x, y: text_picture(axes, x, y), lambda x, y: stacks_picture(axes, x, y, ["merged"] * 4),
+        lambda x, y: text_picture(axes, x, y),
+        lambda x, y: stacks_picture(axes, x, y, ["merged"] * 4),
         lambda x, y: stacks_picture(axes, x, y, ["merged", "clippy"] * 2, ["clippy", "merged"] * 2),
-        lambda x, y: tree_picture(axes, x, y), lambda x, y: barrier_picture(axes, x, y),
-        lambda x, y: bars_picture(axes, x, y), lambda x, y: own_picture(axes, x, y))
+        lambda x, y: tree_picture(axes, x, y),
+        lambda x, y: barrier_picture(axes, x, y),
+        lambda x, y: bars_picture(axes, x, y),
+        lambda x, y: own_picture(axes, x, y),
+    )
     for picture, (middle, bottom) in zip(pictures, corners):
         picture(middle, bottom + 0.87)
     return figure
@@ -339,13 +362,26 @@ def sweep():
     for kind, label, at in (("code", "clippy's skill: Python", 12), ("beer", "beer's skill: recipes", 4)):
         colour = COLOURS["clippy" if kind == "code" else "beer"]
         axes.plot(alphas, kept[kind], color=colour, linewidth=3, marker="s" if kind == "code" else "^", markersize=7)
-        axes.annotate(label, (alphas[at], kept[kind][at]), xytext=(0, -26 if kind == "code" else 14), color=INK,
-                      textcoords="offset points", fontsize=SMALL, ha="left")
+        axes.annotate(
+            label,
+            (alphas[at], kept[kind][at]),
+            xytext=(0, -26 if kind == "code" else 14),
+            color=INK,
+            textcoords="offset points",
+            fontsize=SMALL,
+            ha="left",
+        )
     worse = [min(pair) for pair in zip(*kept.values())]
     best = worse.index(max(worse))
     axes.axvline(alphas[best], color=COLOURS["merged"], linewidth=2, linestyle="--")
-    axes.annotate(f"alpha = {alphas[best]:.2f} keeps {kept['code'][best]:.0%} and {kept['beer'][best]:.0%}",
-                  (alphas[best], -0.5), xytext=(-8, 0), textcoords="offset points", fontsize=SMALL, ha="right")
+    axes.annotate(
+        f"alpha = {alphas[best]:.2f} keeps {kept['code'][best]:.0%} and {kept['beer'][best]:.0%}",
+        (alphas[best], -0.5),
+        xytext=(-8, 0),
+        textcoords="offset points",
+        fontsize=SMALL,
+        ha="right",
+    )
     axes.set_ylim(top=1.25)
     axes.set_xlabel("alpha: 0 is all beer, 1 is all clippy", fontsize=SMALL)
     axes.set_ylabel("share of the specialist's gain", fontsize=SMALL)

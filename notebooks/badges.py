@@ -1,13 +1,14 @@
 """What is the same in all notebooks and depends on where the repository lives: the setup cell, and the badges.
 
-    python notebooks/badges.py                    write both anew, for the address in repository.txt
-    python notebooks/badges.py owner/name main    the same for a new address and branch or tag, which it keeps there
+    python notebooks/badges.py                    for the address of the git remote `origin`, else of repository.txt
+    python notebooks/badges.py owner/name main    for this address and branch or tag
 
-repository.txt is the only place where the address is written by hand. Without it there are no badges, and a notebook that
-is opened alone says where it belongs. The README's badges stand between two comments.
+The address is kept in repository.txt. Without one there are no badges, and a notebook that is opened alone says where
+it belongs. The README's badges stand between two comments.
 """
 
 import re
+import subprocess
 import sys
 from pathlib import Path
 from urllib.parse import quote
@@ -15,24 +16,30 @@ from urllib.parse import quote
 import nbformat
 
 ROOT = Path(__file__).resolve().parents[1]
-SETUP = '''\
-# Setup, the same in every notebook: opened alone, as in Colab, it fetches the rest of the series and what is missing.
-import importlib.util, os, subprocess, sys
-
+TITLE = "#@title Setup, the same in every notebook"
+ALONE = """\
+import os, sys
 if not os.path.exists("../helpers.py"):
-    commands = [] if os.path.exists("series") else ["git clone --quiet --depth=1 --branch={branch} {address} series"]
-    for name in ("torch", "transformers", "matplotlib", "ipywidgets", "scipy"):
-        if not importlib.util.find_spec(name):
-            commands.append(f"{{sys.executable}} -m pip install --quiet {{name}}")
-    for command in commands:
-        if subprocess.run(command, shell=True).returncode:
-            raise RuntimeError(f"`{{command}}` failed: get {where} by hand and open it from there.")
+    raise RuntimeError("This notebook belongs into its repository: open it there, in the folder notebooks.")
+sys.path.insert(0, "..")  # helpers.py lies one folder up"""
+FETCH = """\
+import os, subprocess, sys
+if not os.path.exists("../helpers.py"):  # opened alone, as in Colab: fetch the rest of the series and what is missing
+    clone = "" if os.path.exists("series") else "git clone --quiet --depth=1 --branch={branch} {address} series && "
+    if subprocess.run(f"{{clone}}{{sys.executable}} series/requirements/missing.py", shell=True).returncode:
+        raise RuntimeError("That failed: get {address} by hand and open this notebook from there.")
     os.chdir("series/notebooks")
-sys.path.insert(0, "..")  # helpers.py lies one folder up'''
-COLAB = ("[![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)]"
-         "(https://colab.research.google.com/github/{repo}/blob/{branch}/notebooks/{name})")
-LIGHTNING = ("[![Open in Lightning Studio](https://pl-bolts-doc-images.s3.us-east-2.amazonaws.com/app-2/studio-badge.svg)]"
-             "(https://lightning.ai/new?repo_url={url})")
+sys.path.insert(0, "..")  # helpers.py lies one folder up"""
+# Folded in JupyterLab, a form in Colab, left out of the site.
+FOLDED = {"cellView": "form", "jupyter": {"source_hidden": True}, "tags": ["remove-cell"]}
+COLAB = (
+    "[![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)]"
+    "(https://colab.research.google.com/github/{repo}/blob/{branch}/notebooks/{name})"
+)
+LIGHTNING = (
+    "[![Open in Lightning Studio](https://pl-bolts-doc-images.s3.us-east-2.amazonaws.com/app-2/studio-badge.svg)]"
+    "(https://lightning.ai/new?repo_url={url})"
+)
 MARKS = "<!-- badges -->", "<!-- end of badges -->"
 
 
@@ -43,10 +50,18 @@ def read_address(root):
     return (words[0] if words else None), (words[1] if len(words) > 1 else "main")
 
 
+def origin(root):
+    """owner/name of the git remote `origin` if that is on GitHub, else None."""
+    git = ["git", "-C", str(root), "remote", "get-url", "origin"]
+    address = subprocess.run(git, capture_output=True, text=True).stdout.strip() if (root / ".git").exists() else ""
+    found = re.fullmatch(r"(?:https://|ssh://git@|git@)github\.com[/:]([\w.-]+/[\w.-]+?)(?:\.git)?/?", address)
+    return found and found[1]
+
+
 def setup_cell(repo, branch):
     """The source of the setup cell."""
-    address = f"https://github.com/{repo}" if repo else "REPOSITORY"
-    return SETUP.format(branch=branch, address=address, where=address if repo else "this notebook's repository")
+    body = FETCH.format(branch=branch, address=f"https://github.com/{repo}") if repo else ALONE
+    return f"{TITLE}\n{body}"
 
 
 def badges(repo, branch, name):
@@ -61,9 +76,9 @@ def write_notebook(path, repo, branch):
     """Rewrite the setup cell, which is the first code cell, and the badges under the title."""
     notebook = nbformat.read(path, as_version=4)
     title, setup = notebook.cells[0], next(cell for cell in notebook.cells if cell.cell_type == "code")
-    if not setup.source.startswith(SETUP.splitlines()[0]):
+    if not setup.source.startswith(TITLE):
         raise ValueError(f"The first code cell of {path.name} is not the setup cell.")
-    setup.source = setup_cell(repo, branch)
+    setup.source, setup.metadata = setup_cell(repo, branch), nbformat.from_dict(FOLDED)
     head, *rest = [part for part in title.source.split("\n\n") if not part.startswith("[![")]
     title.source = "\n\n".join(filter(None, [head, badges(repo, branch, path.name), *rest]))
     nbformat.write(notebook, path)
@@ -74,23 +89,33 @@ def write_readme(path, repo, branch):
     first, last = MARKS
     text = path.read_text(encoding="utf-8")
     line = badges(repo, branch, "01_load_models.ipynb")
-    text, n = re.subn(f"{first}.*?{last}", lambda _: f"{first}\n{line}\n{last}" if line else f"{first}{last}", text, flags=re.DOTALL)
+    text, n = re.subn(
+        f"{first}.*?{last}", lambda _: f"{first}\n{line}\n{last}" if line else f"{first}{last}", text, flags=re.DOTALL
+    )
     if n != 1:
         raise ValueError(f"{path} needs {first}{last} once, where the badges go.")
     path.write_text(text, encoding="utf-8")
 
 
 def main(root=ROOT, arguments=sys.argv[1:]):
+    (repo, branch), where = read_address(root), "as in repository.txt"
     if arguments:
-        repo, branch = (*arguments, "main")[:2]
+        (repo, branch), where = (*arguments, "main")[:2], "as asked for"
         if not re.fullmatch(r"[\w.-]+/[\w.-]+", repo):
             raise SystemExit(f"{repo!r} is not of the form owner/name.")
+    elif origin(root):
+        branch = branch if repo == origin(root) else "main"
+        repo, where = origin(root), "the git remote origin"
+    if repo:
         (root / "repository.txt").write_text(f"{repo} {branch}\n", encoding="utf-8")
-    repo, branch = read_address(root)
     for path in sorted((root / "notebooks").glob("[0-9]*.ipynb")):
         write_notebook(path, repo, branch)
     write_readme(root / "README.md", repo, branch)
-    print(f"setup cells and badges for {repo} at {branch}" if repo else "setup cells without an address, no badges")
+    print(
+        f"Setup cells and badges for {repo} at {branch}, {where}."
+        if repo
+        else "No address (no REPO=, no git remote origin on GitHub, no repository.txt): no badges."
+    )
 
 
 if __name__ == "__main__":

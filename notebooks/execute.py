@@ -1,7 +1,7 @@
-"""Execute the notebooks in place: fresh kernel, in order, on CPU; keep what a reader sees and drop what only makes noise.
+"""Execute the notebooks in place: fresh kernel, in order, on CPU; keep what a reader sees, drop what makes noise.
 
-    python notebooks/execute.py                     all of them
-    python notebooks/execute.py 03_merge_all_layers.ipynb
+python notebooks/execute.py                     all of them
+python notebooks/execute.py 03_merge_all_layers.ipynb
 """
 
 import os
@@ -13,6 +13,7 @@ import nbformat
 from nbclient import NotebookClient
 
 HERE = Path(__file__).resolve().parent
+KEPT = ("tags", "jupyter", "cellView")  # what tests and the setup cell need
 NOISE = ("application/vnd.jupyter.widget-view+json",)  # a random id that no reader can use without a kernel
 
 
@@ -20,7 +21,7 @@ def strip(notebook):
     """Remove widget state, time stamps and widget views; their static twins stand beside them."""
     notebook.metadata = {"kernelspec": notebook.metadata["kernelspec"], "language_info": {"name": "python"}}
     for cell in notebook.cells:
-        cell.metadata = {"tags": cell.metadata["tags"]} if cell.metadata.get("tags") else {}
+        cell.metadata = {key: cell.metadata[key] for key in KEPT if cell.metadata.get(key)}
         if cell.cell_type == "code":
             cell.outputs = [output for output in cell.outputs if not set(NOISE) & set(output.get("data", ()))]
     return notebook
@@ -30,8 +31,15 @@ def execute(path):
     """Run one notebook, store its outputs, and say how long it took."""
     start = time.perf_counter()
     notebook = nbformat.read(path, as_version=4)
-    NotebookClient(notebook, timeout=600, kernel_name="python3", record_timing=False, store_widget_state=False, coalesce_streams=True,
-                   resources={"metadata": {"path": str(HERE)}}).execute()
+    NotebookClient(
+        notebook,
+        timeout=600,
+        kernel_name="python3",
+        record_timing=False,
+        store_widget_state=False,
+        coalesce_streams=True,
+        resources={"metadata": {"path": str(HERE)}},
+    ).execute()
     nbformat.write(strip(notebook), path)
     print(f"{path.name}: {time.perf_counter() - start:.0f} s", flush=True)
 

@@ -21,8 +21,15 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 SCREENSHOTS = Path(__file__).resolve().parent / "screenshots"
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-         "--disable-component-update", "--disable-sync"]
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
 SLIDERS = ".noUi-handle"  # what the keyboard moves
 
 
@@ -30,16 +37,32 @@ SLIDERS = ".noUi-handle"  # what the keyboard moves
 def serve(command, ready, **environment):
     """Run a server that prints nothing of use, until the block ends; `ready` is the address that answers first."""
     with tempfile.TemporaryDirectory() as home:
-        folders = {name: str(Path(home, name)) for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR",
-                                                           "JUPYTERLAB_SETTINGS_DIR", "JUPYTERLAB_WORKSPACES_DIR", "IPYTHONDIR")}
+        folders = {
+            name: str(Path(home, name))
+            for name in (
+                "JUPYTER_CONFIG_DIR",
+                "JUPYTER_DATA_DIR",
+                "JUPYTER_RUNTIME_DIR",
+                "JUPYTERLAB_SETTINGS_DIR",
+                "JUPYTERLAB_WORKSPACES_DIR",
+                "IPYTHONDIR",
+            )
+        }
         settings = Path(folders["JUPYTERLAB_SETTINGS_DIR"], "@jupyterlab")
-        for plugin, values in (("notebook-extension/tracker", {"windowingMode": "none"}),  # else cells off screen do not exist
-                               ("apputils-extension/notification", {"fetchNews": "false"})):
+        for plugin, values in (
+            ("notebook-extension/tracker", {"windowingMode": "none"}),  # else cells off screen do not exist
+            ("apputils-extension/notification", {"fetchNews": "false"}),
+        ):
             path = settings / f"{plugin}.jupyterlab-settings"
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(json.dumps(values))
-        server = subprocess.Popen(command, cwd=ROOT, env=os.environ | folders | environment, stdout=subprocess.DEVNULL,
-                                  stderr=subprocess.DEVNULL)
+        server = subprocess.Popen(
+            command,
+            cwd=ROOT,
+            env=os.environ | folders | environment,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
         try:
             wait_for(ready)
             yield
@@ -86,9 +109,19 @@ def jupyterlab(folder=None, documents=4):
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(folder or scratch)
         copy_series(folder, documents)
-        command = [sys.executable, "-m", "jupyter", "lab", "--no-browser", "--expose-app-in-browser", f"--ServerApp.port={port}",
-                   "--ServerApp.allow_root=True", f"--ServerApp.root_dir={folder / 'notebooks'}",
-                   "--IdentityProvider.token=", "--ServerApp.password="]
+        command = [
+            sys.executable,
+            "-m",
+            "jupyter",
+            "lab",
+            "--no-browser",
+            "--expose-app-in-browser",
+            f"--ServerApp.port={port}",
+            "--ServerApp.allow_root=True",
+            f"--ServerApp.root_dir={folder / 'notebooks'}",
+            "--IdentityProvider.token=",
+            "--ServerApp.password=",
+        ]
         with serve(command, f"http://127.0.0.1:{port}/api"):
             yield f"http://127.0.0.1:{port}"
 
@@ -97,6 +130,7 @@ def jupyterlab(folder=None, documents=4):
 def chromium():
     """A page of a fresh browser, as large as a projector; its console's errors are collected in page.errors."""
     from playwright.sync_api import sync_playwright
+
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         page = browser.new_page(viewport={"width": 1280, "height": 720})
@@ -110,10 +144,13 @@ def chromium():
 def run_all(page, address, name):
     """Open a notebook and run all of its cells."""
     page.goto(f"{address}/lab/tree/{name}?reset")
-    page.wait_for_function(f"""() => {{
+    page.wait_for_function(
+        f"""() => {{
         const panel = window.jupyterapp?.shell?.currentWidget;
         return panel?.context?.path === '{name}' && panel.context.isReady && panel.sessionContext?.session?.kernel?.status === 'idle';
-    }}""", timeout=90_000)
+    }}""",
+        timeout=90_000,
+    )
     page.evaluate("() => window.jupyterapp.commands.execute('notebook:run-all-cells')")
     page.wait_for_timeout(1000)  # the last widgets are drawn
 
@@ -148,18 +185,26 @@ def time_moves(page, handle, moves=15):
         page.keyboard.press("ArrowLeft" if i % 4 < 2 else "ArrowRight")
         page.wait_for_function("() => window.times.settled", timeout=20_000)
         page.wait_for_timeout(400)
-        page.wait_for_function("""() => {  // until nothing is written any more
+        page.wait_for_function(
+            """() => {  // until nothing is written any more
             const text = document.activeElement.closest('.jp-OutputArea-output').textContent;
             const still = text === window.before;
             window.before = text;
             return still;
-        }""", polling=400, timeout=20_000)
+        }""",
+            polling=400,
+            timeout=20_000,
+        )
         times.append(page.evaluate("window.times"))
     return {name: [t[name] for t in times if name in t] for name in ("picture", "settled", "text")}
 
 
 def spread(values):
-    return f"median {statistics.median(values):4.0f} ms, p90 {statistics.quantiles(values, n=10)[-1]:4.0f} ms" if len(values) > 1 else "-"
+    return (
+        f"median {statistics.median(values):4.0f} ms, p90 {statistics.quantiles(values, n=10)[-1]:4.0f} ms"
+        if len(values) > 1
+        else "-"
+    )
 
 
 def main():

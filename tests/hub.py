@@ -16,7 +16,7 @@ from pathlib import Path
 
 import torch
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
-from transformers import GPTNeoConfig, GPTNeoForCausalLM, GPT2Tokenizer
+from transformers import GPT2Tokenizer, GPTNeoConfig, GPTNeoForCausalLM
 
 BASE = "EleutherAI/gpt-neo-125M"
 CLIPPY = "flax-community/gpt-neo-125M-code-clippy-dedup-2048"
@@ -24,16 +24,29 @@ BEER = "b3ck1/gpt-neo-125M-finetuned-beer-recipes"
 MOVED = {BASE: "EleutherAI/gpt-neo-125m"}  # the Hub redirects to the canonical name
 
 EOT, WORDS = "<|endoftext|>", 50257
-CONFIG = dict(vocab_size=WORDS, hidden_size=32, num_layers=4, num_heads=4, max_position_embeddings=2048,
-              attention_types=[[["global", "local"], 2]], window_size=256, bos_token_id=50256, eos_token_id=50256,
-              architectures=["GPTNeoForCausalLM"])
+CONFIG = dict(
+    vocab_size=WORDS,
+    hidden_size=32,
+    num_layers=4,
+    num_heads=4,
+    max_position_embeddings=2048,
+    attention_types=[[["global", "local"], 2]],
+    window_size=256,
+    bos_token_id=50256,
+    eos_token_id=50256,
+    architectures=["GPTNeoForCausalLM"],
+)
 CUT_ABOVE = 12_000_000  # the client writes pieces of 10 MB: of a smaller file there would be nothing to resume
 # What the real repositories also hold, and nobody should download.
-DECOYS = {BASE: ("flax_model.msgpack", "rust_model.ot", "pytorch_model.bin"),
-          CLIPPY: ("flax_model.msgpack", "rust_model.ot"), BEER: ("rust_model.ot", "checkpoint-500/config.json")}
+DECOYS = {
+    BASE: ("flax_model.msgpack", "rust_model.ot", "pytorch_model.bin"),
+    CLIPPY: ("flax_model.msgpack", "rust_model.ot"),
+    BEER: ("rust_model.ot", "checkpoint-500/config.json"),
+}
 
 
 # --- checkpoints ------------------------------------------------------------------------------------------------
+
 
 def write_checkpoints(folder):
     """Write the three repositories as folder/owner/name: the files that are loaded, and decoys."""
@@ -64,7 +77,7 @@ def gpt2_vocabulary():
     """
     stdlib = Path(sysconfig.get_paths()["stdlib"])
     texts = [path.read_text(encoding="utf-8", errors="ignore") for path in sorted(stdlib.glob("*.py"))[:60]]
-    words, merges = {symbol: None for symbol in sorted(pre_tokenizers.ByteLevel.alphabet())}, []
+    words, merges = dict.fromkeys(sorted(pre_tokenizers.ByteLevel.alphabet())), []
     trained = _trained_merges(texts, 3000)
     whole = [word for word in map("".join, trained) if re.fullmatch("Ġ[A-Za-z]{2,}", word)]
     for pair in trained + [(first, second) for first in whole for second in whole]:
@@ -77,8 +90,12 @@ def gpt2_vocabulary():
 def _trained_merges(texts, n):
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.train_from_iterator(texts, trainers.BpeTrainer(
-        vocab_size=256 + n, show_progress=False, initial_alphabet=pre_tokenizers.ByteLevel.alphabet()))
+    tokenizer.train_from_iterator(
+        texts,
+        trainers.BpeTrainer(
+            vocab_size=256 + n, show_progress=False, initial_alphabet=pre_tokenizers.ByteLevel.alphabet()
+        ),
+    )
     return [tuple(pair) for pair in json.loads(tokenizer.to_str())["model"]["merges"]]
 
 
@@ -116,6 +133,7 @@ def _write_bin(folder, model, masked_layers, **more_config):
 
 
 # --- server -----------------------------------------------------------------------------------------------------
+
 
 @contextmanager
 def serve(folder, silent=False, cut=None, gated=False):
@@ -170,18 +188,35 @@ class Hub(BaseHTTPRequestHandler):
 
     def info(self, repo, folder):
         siblings = [{"rfilename": name} for name in _files(folder)]
-        self.send_json({"_id": "0", "id": repo, "modelId": repo, "sha": _commit(repo), "private": False, "tags": [],
-                        "downloads": 0, "likes": 0, "siblings": siblings})
+        self.send_json(
+            {
+                "_id": "0",
+                "id": repo,
+                "modelId": repo,
+                "sha": _commit(repo),
+                "private": False,
+                "tags": [],
+                "downloads": 0,
+                "likes": 0,
+                "siblings": siblings,
+            }
+        )
 
     def tree(self, repo, folder):
-        self.send_json([{"type": "file", "path": name, "oid": _sha(path), "size": path.stat().st_size}
-                        for name, path in _files(folder).items()])
+        self.send_json(
+            [
+                {"type": "file", "path": name, "oid": _sha(path), "size": path.stat().st_size}
+                for name, path in _files(folder).items()
+            ]
+        )
 
     def file(self, repo, folder, name):
         path = _files(folder).get(name)
         headers = {"X-Repo-Commit": _commit(repo)}
         if self.server.gated:
-            return self.send(403, **headers, **{"X-Error-Code": "GatedRepo", "X-Error-Message": "Access to this model is restricted"})
+            return self.send(
+                403, **headers, **{"X-Error-Code": "GatedRepo", "X-Error-Message": "Access to this model is restricted"}
+            )
         if path is None:
             return self.send(404, **headers, **{"X-Error-Code": "EntryNotFound"})
         data, start = path.read_bytes(), 0

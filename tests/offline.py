@@ -1,6 +1,6 @@
 """Run Python where there is no network: in an empty namespace, of which only loopback is there (Linux).
 
-    python tests/offline.py -m pytest notebooks
+python tests/offline.py -m pytest notebooks
 """
 
 import errno

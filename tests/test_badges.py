@@ -35,7 +35,11 @@ def copy(tmp_path):
 
 
 def contents(folder):
-    return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.suffix in (".ipynb", ".md", ".txt")}
+    return {
+        path.relative_to(folder): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.suffix in (".ipynb", ".md", ".txt")
+    }
 
 
 def test_the_setup_cell_is_the_same_everywhere_and_is_the_generated_one():
@@ -109,7 +113,9 @@ def test_setup_does_nothing_where_helpers_is_found(monkeypatch, tmp_path):
 def test_setup_clones_and_installs_only_what_is_missing(monkeypatch, tmp_path):
     clone = "git clone --quiet --depth=1 --branch=main https://github.com/owner/name series"
     ran, where = run_setup(monkeypatch, tmp_path, missing=["scipy"])
-    assert ran == [clone, f"{sys.executable} -m pip install --quiet scipy"] and where == str(tmp_path / "series" / "notebooks")
+    assert ran == [clone, f"{sys.executable} -m pip install --quiet scipy"] and where == str(
+        tmp_path / "series" / "notebooks"
+    )
     assert run_setup(monkeypatch, tmp_path) == ([], where)  # a second start: what is there is used
 
 
@@ -122,19 +128,32 @@ def test_setup_that_fails_says_how_to_go_on(monkeypatch, tmp_path):
 def test_a_notebook_alone_in_an_empty_folder_runs(tmp_path, monkeypatch):
     """As Colab starts it, with a local repository in GitHub's place."""
     remote, alone = tmp_path / "remote", tmp_path / "content"
-    files = subprocess.run(["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], cwd=ROOT, check=True,
-                           capture_output=True, text=True).stdout.split("\0")
+    files = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout.split("\0")
     for name in filter(None, files):
         if (ROOT / name).is_file():
             (remote / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / name, remote / name)
     git = ["git", "-c", "user.name=a", "-c", "user.email=a@example.org", "-C", str(remote)]
-    for command in (["init", "--quiet", "--initial-branch=main"], ["add", "--all"], ["commit", "--quiet", "--message=all"]):
+    for command in (
+        ["init", "--quiet", "--initial-branch=main"],
+        ["add", "--all"],
+        ["commit", "--quiet", "--message=all"],
+    ):
         subprocess.run([*git, *command], check=True)
     alone.mkdir()
     badges.main(remote, ["owner/name"])
     shutil.copy(remote / "notebooks" / "01_load_models.ipynb", alone)
-    for name, value in {"COUNT": "1", "KEY_0": f"url.{remote.as_uri()}.insteadOf", "VALUE_0": "https://github.com/owner/name"}.items():
+    for name, value in {
+        "COUNT": "1",
+        "KEY_0": f"url.{remote.as_uri()}.insteadOf",
+        "VALUE_0": "https://github.com/owner/name",
+    }.items():
         monkeypatch.setenv(f"GIT_CONFIG_{name}", value)
     notebook = nbformat.read(alone / "01_load_models.ipynb", as_version=4)
     NotebookClient(notebook, timeout=300, kernel_name="python3", resources={"metadata": {"path": str(alone)}}).execute()

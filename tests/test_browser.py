@@ -1,10 +1,9 @@
 """The live views in a real browser, by keyboard alone; needs Chromium, which .ci/run installs."""
 
+import browser
 import nbformat
 import pytest
 from nbconvert import HTMLExporter
-
-import browser
 
 pytestmark = pytest.mark.skipif(browser.CHROMIUM is None, reason="NOT RUN: there is no Chromium on this machine")
 NOTEBOOKS = ("03_merge_all_layers", "04_merge_selected_layers", "05_hierarchical_merging", "08_your_own_models")
@@ -140,8 +139,10 @@ def test_screenshots(notebook):
 def open_scratch(page_and_address, folder, name, source):
     page, address = page_and_address
     page.errors.clear()
-    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source)], metadata={
-        "kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}})
+    notebook = nbformat.v4.new_notebook(
+        cells=[nbformat.v4.new_code_cell(source)],
+        metadata={"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}},
+    )
     nbformat.write(notebook, folder / "notebooks" / name)
     browser.run_all(page, address, name)
     return page, browser.views(page).first
@@ -179,9 +180,15 @@ OUT_OF_REACH = """[...document.querySelectorAll("img, table, pre, p, li, h1, h2"
 @pytest.mark.parametrize("path", sorted((browser.ROOT / "notebooks").glob("0*.ipynb")), ids=lambda path: path.stem)
 def test_a_page_without_scripts_shows_all_pictures_and_hides_nothing(page_and_address, tmp_path, path, width):
     (tmp_path / "page.html").write_text(HTMLExporter().from_filename(str(path))[0], encoding="utf-8")
-    stored = [output for cell in nbformat.read(path, as_version=4).cells for output in cell.get("outputs", [])
-              if {"image/png", "image/svg+xml"} & set(output.get("data", {}))]
-    context = page_and_address[0].context.browser.new_context(viewport={"width": width, "height": 900}, java_script_enabled=False)
+    stored = [
+        output
+        for cell in nbformat.read(path, as_version=4).cells
+        for output in cell.get("outputs", [])
+        if {"image/png", "image/svg+xml"} & set(output.get("data", {}))
+    ]
+    context = page_and_address[0].context.browser.new_context(
+        viewport={"width": width, "height": 900}, java_script_enabled=False
+    )
     page = context.new_page()
     page.goto((tmp_path / "page.html").as_uri())
     assert page.evaluate(PICTURES) == [True] * len(stored) and stored

@@ -9,10 +9,10 @@ from pathlib import Path
 import nbformat
 import pytest
 import torch
+import train
 from transformers import GPTNeoConfig, GPTNeoForCausalLM
 
 import helpers
-import train
 
 ROOT = Path(__file__).resolve().parents[1]
 TEXT = ["style: Scottish Ale\nbatch_size: 20\n", "def greet(name):\n    return name\n"]
@@ -23,8 +23,11 @@ def defined_in(notebook, **names):
     for cell in nbformat.read(ROOT / "notebooks" / notebook, as_version=4).cells:
         if cell.cell_type == "code":
             tree = ast.parse(cell.source)
-            tree.body = [node for node in tree.body
-                         if isinstance(node, (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.ClassDef))]
+            tree.body = [
+                node
+                for node in tree.body
+                if isinstance(node, (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.ClassDef))
+            ]
             exec(compile(tree, notebook, "exec"), names)
     return names
 
@@ -42,27 +45,50 @@ def tokenizer():
 @pytest.fixture(scope="module")
 def experiments(models, tokenizer):
     theta = helpers.merge_tensors(models["base"])
-    ways = {f"to_{label}": {name: tensor - theta[name] for name, tensor in helpers.merge_tensors(models[label]).items()}
-            for label in ("clippy", "beer")}
-    return defined_in("06_why_merging_works.ipynb", tokenizer=tokenizer, quarters=[{"both": TEXT}], theta=theta,
-                      canvas=copy.deepcopy(models["base"]), **models, **ways)
+    ways = {
+        f"to_{label}": {name: tensor - theta[name] for name, tensor in helpers.merge_tensors(models[label]).items()}
+        for label in ("clippy", "beer")
+    }
+    return defined_in(
+        "06_why_merging_works.ipynb",
+        tokenizer=tokenizer,
+        quarters=[{"both": TEXT}],
+        theta=theta,
+        canvas=copy.deepcopy(models["base"]),
+        **models,
+        **ways,
+    )
 
 
 def same(model1, model2):
-    return all(torch.equal(tensor, helpers.merge_tensors(model2)[name])
-               for name, tensor in helpers.merge_tensors(model1).items())
+    return all(
+        torch.equal(tensor, helpers.merge_tensors(model2)[name])
+        for name, tensor in helpers.merge_tensors(model1).items()
+    )
 
 
 def furthest(model1, model2):
-    return max((tensor - helpers.merge_tensors(model2)[name]).abs().max().item()
-               for name, tensor in helpers.merge_tensors(model1).items())
+    return max(
+        (tensor - helpers.merge_tensors(model2)[name]).abs().max().item()
+        for name, tensor in helpers.merge_tensors(model1).items()
+    )
 
 
 def small_model(seed):
     torch.manual_seed(seed)
-    model = GPTNeoForCausalLM(GPTNeoConfig(vocab_size=60, hidden_size=24, num_layers=2, num_heads=3, window_size=8,
-                                           attention_types=[[["global", "local"], 1]], max_position_embeddings=32,
-                                           bos_token_id=0, eos_token_id=0)).eval()
+    model = GPTNeoForCausalLM(
+        GPTNeoConfig(
+            vocab_size=60,
+            hidden_size=24,
+            num_layers=2,
+            num_heads=3,
+            window_size=8,
+            attention_types=[[["global", "local"], 1]],
+            max_position_embeddings=32,
+            bos_token_id=0,
+            eos_token_id=0,
+        )
+    ).eval()
     for name, parameter in model.named_parameters():
         if name.endswith("bias"):
             torch.nn.init.normal_(parameter)  # else a forgotten bias would not show
@@ -71,8 +97,11 @@ def small_model(seed):
 
 # --- barriers ---------------------------------------------------------------------------------------------------
 
-@pytest.mark.parametrize("losses, expected", [([1, 3, 1], 2), ([1, 0, 1], 0), ([0, 1, 2], 0), ([0, 2, 2], 1), ([2, 2, 0], 1),
-                                              ([0, 0, 3, 0, 4], 1)])
+
+@pytest.mark.parametrize(
+    "losses, expected",
+    [([1, 3, 1], 2), ([1, 0, 1], 0), ([0, 1, 2], 0), ([0, 2, 2], 1), ([2, 2, 0], 1), ([0, 0, 3, 0, 4], 1)],
+)
 def test_a_barrier_is_the_highest_rise_above_the_straight_line(experiments, losses, expected):
     assert experiments["barrier"](losses) == pytest.approx(expected)
 
@@ -85,6 +114,7 @@ def test_a_path_runs_from_the_second_model_to_the_first(experiments, models, tok
 
 
 # --- permutations -----------------------------------------------------------------------------------------------
+
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_a_shuffled_model_computes_the_same_from_other_weights(experiments, seed):
@@ -111,6 +141,7 @@ def test_matching_leaves_a_model_that_fits_as_it_is(experiments, models):
 
 # --- task vectors and ensembles ---------------------------------------------------------------------------------
 
+
 @pytest.mark.parametrize("x, y, label", [(0, 0, "base"), (1, 0, "clippy"), (0, 1, "beer")])
 def test_the_corners_of_the_plane_are_the_models(experiments, models, x, y, label):
     assert furthest(experiments["at"](x, y), models[label]) < 1e-6
@@ -127,14 +158,17 @@ def test_an_ensemble_averages_probabilities(experiments, models, tokenizer, alph
         ids = [tokenizer.eos_token_id] + tokenizer(document)["input_ids"]
         for i in range(1, len(ids)):
             with torch.no_grad():
-                p, q = (models[label](torch.tensor([ids[:i]])).logits[0, -1].double().softmax(-1)[ids[i]].item()
-                        for label in ("clippy", "beer"))
+                p, q = (
+                    models[label](torch.tensor([ids[:i]])).logits[0, -1].double().softmax(-1)[ids[i]].item()
+                    for label in ("clippy", "beer")
+                )
             nats -= torch.tensor(alpha * p + (1 - alpha) * q).log().item()
     expected = nats / torch.tensor(2.0).log().item() / sum(len(document) for document in TEXT)
     assert helpers.bits_per_byte(ensemble, tokenizer, TEXT) == pytest.approx(expected, rel=1e-4)
 
 
 # --- soups ------------------------------------------------------------------------------------------------------
+
 
 @pytest.mark.parametrize("seed", range(20))
 def test_a_greedy_soup_is_never_worse_than_its_best_ingredient(seed):
@@ -148,10 +182,13 @@ def test_a_greedy_soup_is_never_worse_than_its_best_ingredient(seed):
 def test_a_greedy_soup_adds_what_helps_and_leaves_out_what_does_not():
     value = {"a": 3, "b": 2, "c": 1, "d": 0}
     greedy_soup = defined_in("05_hierarchical_merging.ipynb")["greedy_soup"]
-    assert greedy_soup("dcba", lambda labels: max(value[label] for label in labels) + ("c" in labels) - ("b" in labels)) == ["a", "c", "d"]
+    assert greedy_soup(
+        "dcba", lambda labels: max(value[label] for label in labels) + ("c" in labels) - ("b" in labels)
+    ) == ["a", "c", "d"]
 
 
 # --- what is shipped --------------------------------------------------------------------------------------------
+
 
 def test_the_shipped_curves_are_sweeps_to_the_shipped_clippy(models, tokenizer):
     (phase,) = train.STAGES["beer"]
@@ -168,6 +205,8 @@ def test_the_stranger_knows_recipes_and_shares_no_ancestor_with_the_trio(models,
     stranger, words = helpers.load_models({"stranger": ROOT / "models" / "stranger"}, device="cpu")["stranger"]
     assert words.get_vocab() == tokenizer.get_vocab()
     assert helpers.bits_per_byte(stranger, words, helpers.heldout_texts()["beer"]) < 0.4
-    blocks = lambda model: torch.cat([t.flatten() for name, t in helpers.merge_tensors(model).items() if name.endswith("c_fc.weight")])
+    blocks = lambda model: torch.cat(
+        [t.flatten() for name, t in helpers.merge_tensors(model).items() if name.endswith("c_fc.weight")]
+    )
     cosine = lambda one, other: torch.cosine_similarity(blocks(one), blocks(other), dim=0).item()
     assert cosine(models["beer"], models["clippy"]) > 0.5 and abs(cosine(models["beer"], stranger)) < 0.1

@@ -12,10 +12,9 @@ from types import SimpleNamespace
 
 import nbformat
 import pytest
-from nbclient import NotebookClient
-
 from browser import copy_series
 from hub import BASE, BEER, CLIPPY, DECOYS, WORDS, serve, write_checkpoints
+from nbclient import NotebookClient
 
 ROOT = Path(__file__).resolve().parent.parent
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("0*.ipynb"))
@@ -68,8 +67,14 @@ def environment(endpoint, home, **more):
 
 def run(code, endpoint, home, **more):
     """Run code in a fresh Python, where helpers and the Hub's client are imported for the first time."""
-    return subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=environment(endpoint, home, **more),
-                          capture_output=True, text=True, timeout=300)
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        env=environment(endpoint, home, **more),
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
 
 
 def check_loads(endpoint, home, family="gpt-neo-125m", **more):
@@ -108,7 +113,9 @@ def about_models(requests):
 
 
 def weights_asked(requests):
-    return [request for request in requests if request.startswith("GET") and re.search(r"\.(bin|safetensors)\b", request)]
+    return [
+        request for request in requests if request.startswith("GET") and re.search(r"\.(bin|safetensors)\b", request)
+    ]
 
 
 @pytest.fixture(scope="session")
@@ -125,8 +132,13 @@ def first_load(checkpoints, tmp_path_factory):
     with serve(checkpoints) as (endpoint, requests):
         done = run(INSPECT, endpoint, home)
     assert done.returncode == 0, done.stderr
-    return SimpleNamespace(home=home, endpoint=endpoint, requests=requests, printed=done.stdout + done.stderr,
-                           seen=json.loads(done.stdout.splitlines()[-1]))
+    return SimpleNamespace(
+        home=home,
+        endpoint=endpoint,
+        requests=requests,
+        printed=done.stdout + done.stderr,
+        seen=json.loads(done.stdout.splitlines()[-1]),
+    )
 
 
 @pytest.fixture
@@ -136,6 +148,7 @@ def cache(first_load, tmp_path):
 
 
 # --- loading ----------------------------------------------------------------------------------------------------
+
 
 def test_three_models_in_the_promised_state(first_load):
     assert list(first_load.seen["aligned"]) == LABELS
@@ -163,10 +176,17 @@ def test_clippy_and_beer_merge(first_load):
 def test_only_the_needed_files_are_asked_for(first_load):
     asked = {path for request in first_load.requests if "/resolve/" in (path := request.split()[1])}
     assert {path.rsplit("/", 1)[1] for path in asked} == {
-        "config.json", "vocab.json", "merges.txt", "tokenizer.json", "model.safetensors", "pytorch_model.bin"}
+        "config.json",
+        "vocab.json",
+        "merges.txt",
+        "tokenizer.json",
+        "model.safetensors",
+        "pytorch_model.bin",
+    }
     for repo, decoys in DECOYS.items():
-        assert not [path for path in asked for decoy in decoys
-                    if repo.lower() in path.lower() and path.endswith("/" + decoy)]
+        assert not [
+            path for path in asked for decoy in decoys if repo.lower() in path.lower() and path.endswith("/" + decoy)
+        ]
 
 
 def test_nobody_asks_for_a_conversion(first_load):
@@ -214,6 +234,7 @@ def test_preflight_reads_no_weights_and_loading_completes_what_it_left_out(check
 
 # --- failures ---------------------------------------------------------------------------------------------------
 
+
 def test_refused_connection(tmp_path):
     message = failure("gpt-neo-125m", NOWHERE, tmp_path)
     assert BASE in message and "cannot be reached" in message and WAY_OUT in message
@@ -245,8 +266,13 @@ def test_a_gated_model_says_how_to_get_in(checkpoints, tmp_path):
     assert "'mine'" in message and BEER in message and "ask for your consent" in message and "hf auth login" in message
 
 
-@pytest.mark.parametrize("family, named", [("gpt-neo-9b", ["gpt-neo-9b", "tiny", "gpt-neo-125m"]),
-                                           ({"mine": "./no/such/folder"}, ["'mine'", "there is no folder ./no/such/folder"])])
+@pytest.mark.parametrize(
+    "family, named",
+    [
+        ("gpt-neo-9b", ["gpt-neo-9b", "tiny", "gpt-neo-125m"]),
+        ({"mine": "./no/such/folder"}, ["'mine'", "there is no folder ./no/such/folder"]),
+    ],
+)
 def test_wrong_family_or_folder_asks_no_hub(checkpoints, tmp_path, family, named):
     with serve(checkpoints) as (endpoint, requests):
         message = failure(family, endpoint, tmp_path)
@@ -271,8 +297,10 @@ def test_connection_always_cut_loses_nothing_that_was_complete(checkpoints, tmp_
     assert len(weights_asked(requests)) == 1 and BEER in weights_asked(requests)[0]
 
 
-@pytest.mark.parametrize("repo, name", [(BASE, "model.safetensors"), (CLIPPY, "pytorch_model.bin"),
-                                        (BEER, "config.json"), (BEER, "merges.txt")])
+@pytest.mark.parametrize(
+    "repo, name",
+    [(BASE, "model.safetensors"), (CLIPPY, "pytorch_model.bin"), (BEER, "config.json"), (BEER, "merges.txt")],
+)
 def test_partial_cache_is_completed(checkpoints, cache, repo, name):
     path = cached_file(cache, repo, name)
     whole = sha(path)
@@ -286,11 +314,12 @@ def test_partial_cache_is_completed(checkpoints, cache, repo, name):
 
 # --- notebooks --------------------------------------------------------------------------------------------------
 
+
 @pytest.fixture(scope="module")
 def notebook_environment(checkpoints, first_load, tmp_path_factory):
     """The first notebook downloads into an empty cache, the others find what the first test left."""
     with serve(checkpoints) as (endpoint, _):
-        homes = {path: first_load.home for path in NOTEBOOKS} | {NOTEBOOKS[0]: tmp_path_factory.mktemp("empty")}
+        homes = dict.fromkeys(NOTEBOOKS, first_load.home) | {NOTEBOOKS[0]: tmp_path_factory.mktemp("empty")}
         yield lambda path: environment(endpoint, homes[path], MODEL_FAMILY="gpt-neo-125m")
 
 
@@ -305,8 +334,13 @@ def series(tmp_path_factory):
 def execute(path, env):
     """Run a notebook in its folder; a cell that raises without the tag raises-exception raises CellExecutionError."""
     notebook = nbformat.read(path, as_version=4)
-    client = NotebookClient(notebook, timeout=900, startup_timeout=300, kernel_name="python3",
-                            resources={"metadata": {"path": str(path.parent)}})
+    client = NotebookClient(
+        notebook,
+        timeout=900,
+        startup_timeout=300,
+        kernel_name="python3",
+        resources={"metadata": {"path": str(path.parent)}},
+    )
     return client.execute(env=env)
 
 

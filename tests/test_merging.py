@@ -9,8 +9,15 @@ from fractions import Fraction
 import pytest
 import torch
 from torch.optim.swa_utils import AveragedModel
-from transformers import (AutoModelForCausalLM, GPT2Config, GPTNeoConfig, GPTNeoXConfig, LlamaConfig, OPTConfig,
-                          Qwen2Config)
+from transformers import (
+    AutoModelForCausalLM,
+    GPT2Config,
+    GPTNeoConfig,
+    GPTNeoXConfig,
+    LlamaConfig,
+    OPTConfig,
+    Qwen2Config,
+)
 
 import helpers
 from helpers import MergeError, average_models, flat_weights, merge_models, merge_models_select, merge_tree
@@ -18,8 +25,9 @@ from helpers import MergeError, average_models, flat_weights, merge_models, merg
 SMALL = dict(vocab_size=64, max_position_embeddings=32, hidden_size=16, num_hidden_layers=2, num_attention_heads=4)
 GATED = dict(num_key_value_heads=2, intermediate_size=32)
 CONFIGS = {
-    "gpt-neo": lambda **changes: GPTNeoConfig(**SMALL | dict(
-        attention_types=[[["global", "local"], 1]], window_size=8, intermediate_size=32) | changes),
+    "gpt-neo": lambda **changes: GPTNeoConfig(
+        **SMALL | dict(attention_types=[[["global", "local"], 1]], window_size=8, intermediate_size=32) | changes
+    ),
     "gpt-2": lambda **changes: GPT2Config(**SMALL | changes),
     "llama": lambda **changes: LlamaConfig(**SMALL | GATED | changes),
     "llama-tied": lambda **changes: LlamaConfig(**SMALL | GATED | dict(tie_word_embeddings=True) | changes),
@@ -76,7 +84,8 @@ def same_bytes(model, other):
     as_bytes = lambda tensor: tensor.contiguous().flatten().view(torch.uint8)
     return set(state) == set(other) and all(
         state[name].dtype == other[name].dtype and torch.equal(as_bytes(state[name]), as_bytes(other[name]))
-        for name in state)
+        for name in state
+    )
 
 
 def storages(model):
@@ -102,6 +111,7 @@ def under(name, model, which):
 
 
 # --- oracles ----------------------------------------------------------------------------------------------------
+
 
 @every_architecture
 @pytest.mark.parametrize("alpha", [0.5, 0.3])
@@ -150,8 +160,11 @@ def run_mergekit(models, weights, folder):
 
 @pytest.mark.filterwarnings("ignore:numpy.core is deprecated")
 # Without GPT-NeoX: mergekit 0.1.5 wants mask buffers in its checkpoints that transformers no longer writes.
-@pytest.mark.parametrize("name, weights", [(name, [0.3, 0.7]) for name in CONFIGS if name != "gpt-neox"] + [
-    ("gpt-neo", [0.5, 0.5]), ("gpt-neo", [0.2, 0.3, 0.5]), ("llama", [0.2, 0.3, 0.5])])
+@pytest.mark.parametrize(
+    "name, weights",
+    [(name, [0.3, 0.7]) for name in CONFIGS if name != "gpt-neox"]
+    + [("gpt-neo", [0.5, 0.5]), ("gpt-neo", [0.2, 0.3, 0.5]), ("llama", [0.2, 0.3, 0.5])],
+)
 def test_average_is_mergekits_linear_method(name, weights, tmp_path):
     models = [build(name, seed) for seed in range(len(weights))]
     oracle = run_mergekit(models, weights, tmp_path)
@@ -159,6 +172,7 @@ def test_average_is_mergekits_linear_method(name, weights, tmp_path):
 
 
 # --- exact identities -------------------------------------------------------------------------------------------
+
 
 @every_architecture
 @pytest.mark.parametrize("alpha, which", [(1, 0), (1.0, 0), (0, 1), (0.0, 1)])
@@ -182,7 +196,7 @@ def test_average_of_equal_models_is_the_model(n, dtype):
     model = build().to(dtype)
     copies = [copy.deepcopy(model) for _ in range(n)]
     assert same_bytes(average_models(copies), model)
-    assert same_bytes(average_models(copies, [1 / 2**i for i in range(1, n)] + [1 / 2**(n - 1)]), model)
+    assert same_bytes(average_models(copies, [1 / 2**i for i in range(1, n)] + [1 / 2 ** (n - 1)]), model)
 
 
 @pytest.mark.parametrize("which", range(3))
@@ -217,8 +231,9 @@ def test_flat_weights_are_the_products_along_each_path():
 def test_nested_alphas_of_the_article_have_these_flat_weights():
     inner, middle, outer = map(exactly, (0.3, 0.6, 0.45))
     weights = flat_weights((("base", "clippy", 0.3), ("beer", "other", 0.6), 0.45))
-    by_hand = dict(base=outer * inner, clippy=outer * (1 - inner), beer=(1 - outer) * middle,
-                   other=(1 - outer) * (1 - middle))
+    by_hand = dict(
+        base=outer * inner, clippy=outer * (1 - inner), beer=(1 - outer) * middle, other=(1 - outer) * (1 - middle)
+    )
     assert sum(by_hand.values()) == 1
     assert weights == pytest.approx({label: float(weight) for label, weight in by_hand.items()}, abs=1e-15)
 
@@ -226,8 +241,9 @@ def test_nested_alphas_of_the_article_have_these_flat_weights():
 def test_a_label_that_appears_twice_adds_its_shares():
     weights = flat_weights((("a", "b", 0.3), ("c", "a", 0.6), 0.45))
     a = exactly(0.45) * exactly(0.3) + exactly(0.55) * exactly(0.4)
-    assert weights == pytest.approx({"a": float(a), "b": float(exactly(0.45) * exactly(0.7)),
-                                     "c": float(exactly(0.55) * exactly(0.6))}, abs=1e-15)
+    assert weights == pytest.approx(
+        {"a": float(a), "b": float(exactly(0.45) * exactly(0.7)), "c": float(exactly(0.55) * exactly(0.6))}, abs=1e-15
+    )
     assert flat_weights("a") == {"a": 1.0}
 
 
@@ -251,6 +267,7 @@ def test_a_tree_is_its_nested_merges():
 
 # --- tied embeddings --------------------------------------------------------------------------------------------
 
+
 @pytest.mark.parametrize("name", CONFIGS)
 def test_the_head_is_tied_after_merging_and_saving_as_it_was_before(name, tmp_path):
     merged = merge_models(*pair(name), 0.3)
@@ -272,6 +289,7 @@ def test_a_tied_tensor_is_listed_once(name):
 
 
 # --- memory, dtypes and modes -----------------------------------------------------------------------------------
+
 
 @every_architecture
 def test_parents_keep_their_bytes_and_share_no_memory_with_the_result(name):
@@ -320,18 +338,28 @@ def test_half_precision_is_averaged_wide_and_rounded_once(dtype, weights):
 
 
 @pytest.mark.parametrize("alpha", [0, 0.3, 1])
-@pytest.mark.parametrize("first, second", [(torch.float16, torch.float32), (torch.float32, torch.bfloat16),
-                                           (torch.bfloat16, torch.float16), (torch.float64, torch.float32)])
+@pytest.mark.parametrize(
+    "first, second",
+    [
+        (torch.float16, torch.float32),
+        (torch.float32, torch.bfloat16),
+        (torch.bfloat16, torch.float16),
+        (torch.float64, torch.float32),
+    ],
+)
 def test_the_result_has_the_dtype_of_the_first_model(first, second, alpha):
     model1, model2 = build(seed=1).to(first), build(seed=2).to(second)
     merged = merge_models(model1, model2, alpha)
     assert {tensor.dtype for tensor in merged.state_dict().values()} == {first}
     exact = plain_average([model1, model2], [alpha, 1 - alpha])
-    assert all(torch.allclose(merged.state_dict()[name].double(), theta, rtol=torch.finfo(first).eps, atol=1e-6)
-               for name, theta in exact.items())
+    assert all(
+        torch.allclose(merged.state_dict()[name].double(), theta, rtol=torch.finfo(first).eps, atol=1e-6)
+        for name, theta in exact.items()
+    )
 
 
 # --- selection --------------------------------------------------------------------------------------------------
+
 
 @every_architecture
 @pytest.mark.parametrize("attn, mlp", [(True, False), (False, True), (True, True)])
@@ -373,7 +401,10 @@ def test_tensor_kind_agrees_with_the_modules(name):
 
 def test_block_1_is_not_block_10():
     assert helpers.tensor_kind("transformer.h.1.attn.attention.q_proj.weight") == ("attention", 1)
-    assert helpers.tensor_kind("transformer.h.1.self_attention.query_key_value.weight") == ("attention", 1)  # Bloom, Falcon
+    assert helpers.tensor_kind("transformer.h.1.self_attention.query_key_value.weight") == (
+        "attention",
+        1,
+    )  # Bloom, Falcon
     assert helpers.tensor_kind("transformer.blocks.1.ffn.up_proj.weight") == ("feed-forward", 1)  # MPT
     assert helpers.tensor_kind("model.layers.1.block_sparse_moe.gate.weight") == ("feed-forward", 1)  # Mixtral
     assert helpers.tensor_kind("transformer.h.11.attn.attention.q_proj.weight") == ("attention", 11)
@@ -393,11 +424,13 @@ def test_touched_counts_tensors_and_parameters():
     sizes = {name: p.numel() for name, p in model.named_parameters()}
     names = ["transformer.wpe.weight", "transformer.ln_f.bias"]
     some, total = sum(sizes[name] for name in names), sum(sizes.values())
-    assert helpers.touched(model, names) == (f"2 of {len(sizes)} tensors, {some} of {total:,} parameters "
-                                             f"({100 * some / total:.1f}%)")
+    assert helpers.touched(model, names) == (
+        f"2 of {len(sizes)} tensors, {some} of {total:,} parameters ({100 * some / total:.1f}%)"
+    )
 
 
 # --- what bad input gets ----------------------------------------------------------------------------------------
+
 
 def refused(call, *models, says=()):
     """The call raises MergeError, its message holds every word of `says`, and no model changed."""
@@ -437,15 +470,19 @@ def test_another_number_of_layers(name):
     refused_pair(build(name), build(name, **three), ["num_hidden_layers", "2", "3", "same base"])
 
 
-@pytest.mark.parametrize("name, changes, values", [
-    ("gpt-neo", dict(attention_types=[[["local", "global"], 1]]), ["['global', 'local']", "['local', 'global']"]),
-    ("gpt-neo", dict(window_size=4), ["window_size", "8", "4"]),
-    ("gpt-neo", dict(num_attention_heads=2), ["num_attention_heads", "4", "2"]),
-    ("gpt-2", dict(activation_function="relu"), ["activation_function", "gelu_new", "relu"]),
-    ("llama", dict(num_key_value_heads=1), ["num_key_value_heads", "2", "1"]),
-    ("llama", dict(hidden_act="relu"), ["hidden_act", "silu", "relu"]),
-    ("llama", dict(rope_parameters=dict(rope_type="default", rope_theta=500.0)), ["rope", "500"]),
-    ("opt", dict(hidden_size=32, word_embed_proj_dim=32), ["hidden_size", "16", "32"])])
+@pytest.mark.parametrize(
+    "name, changes, values",
+    [
+        ("gpt-neo", dict(attention_types=[[["local", "global"], 1]]), ["['global', 'local']", "['local', 'global']"]),
+        ("gpt-neo", dict(window_size=4), ["window_size", "8", "4"]),
+        ("gpt-neo", dict(num_attention_heads=2), ["num_attention_heads", "4", "2"]),
+        ("gpt-2", dict(activation_function="relu"), ["activation_function", "gelu_new", "relu"]),
+        ("llama", dict(num_key_value_heads=1), ["num_key_value_heads", "2", "1"]),
+        ("llama", dict(hidden_act="relu"), ["hidden_act", "silu", "relu"]),
+        ("llama", dict(rope_parameters=dict(rope_type="default", rope_theta=500.0)), ["rope", "500"]),
+        ("opt", dict(hidden_size=32, word_embed_proj_dim=32), ["hidden_size", "16", "32"]),
+    ],
+)
 def test_same_tensors_that_compute_something_else(name, changes, values):
     refused_pair(build(name), build(name, **changes), values)
 
@@ -466,9 +503,15 @@ def test_tensor_that_one_model_lacks():
     refused_pair(model1, model2, ["transformer.h.1.mlp.c_fc.bias", "(32,)", "not in model", "same tensors"])
 
 
-@pytest.mark.parametrize("name, tensor", [("gpt-neo", "transformer.wte.weight"), ("llama", "model.embed_tokens.weight"),
-                                          ("gpt-neox", "gpt_neox.embed_in.weight"),
-                                          ("opt", "model.decoder.embed_tokens.weight")])
+@pytest.mark.parametrize(
+    "name, tensor",
+    [
+        ("gpt-neo", "transformer.wte.weight"),
+        ("llama", "model.embed_tokens.weight"),
+        ("gpt-neox", "gpt_neox.embed_in.weight"),
+        ("opt", "model.decoder.embed_tokens.weight"),
+    ],
+)
 def test_another_number_of_words(name, tensor):
     says = [tensor, "(64, 16)", "(68, 16)", "resize_token_embeddings(64)"]
     refused_pair(build(name), build(name, vocab_size=68), says)
@@ -481,11 +524,15 @@ def test_resizing_as_the_message_says_makes_them_mergeable():
     assert largest_difference(merged, plain_average([model1, model2], [0.3, 0.7])) < 1e-6
 
 
-@pytest.mark.parametrize("name, changes, tensor, shapes", [
-    ("gpt-neo", dict(intermediate_size=48), "transformer.h.0.mlp.c_fc.weight", ["(32, 16)", "(48, 16)"]),
-    ("gpt-neo", dict(max_position_embeddings=48), "transformer.wpe.weight", ["(32, 16)", "(48, 16)"]),
-    ("llama", dict(intermediate_size=48), "model.layers.0.mlp.gate_proj.weight", ["(32, 16)", "(48, 16)"]),
-    ("opt", dict(max_position_embeddings=48), "model.decoder.embed_positions.weight", ["(34, 16)", "(50, 16)"])])
+@pytest.mark.parametrize(
+    "name, changes, tensor, shapes",
+    [
+        ("gpt-neo", dict(intermediate_size=48), "transformer.h.0.mlp.c_fc.weight", ["(32, 16)", "(48, 16)"]),
+        ("gpt-neo", dict(max_position_embeddings=48), "transformer.wpe.weight", ["(32, 16)", "(48, 16)"]),
+        ("llama", dict(intermediate_size=48), "model.layers.0.mlp.gate_proj.weight", ["(32, 16)", "(48, 16)"]),
+        ("opt", dict(max_position_embeddings=48), "model.decoder.embed_positions.weight", ["(34, 16)", "(50, 16)"]),
+    ],
+)
 def test_another_shape(name, changes, tensor, shapes):
     model1, model2 = build(name), build(name, **changes)
     refused_pair(model1, model2, [tensor, *shapes, "same size"])
@@ -505,8 +552,9 @@ def test_values_that_are_no_numbers(value, position):
 @pytest.mark.parametrize("value", [math.nan, math.inf])
 def test_values_that_are_no_numbers_are_refused_outside_the_selection_too(value):
     model1, model2 = build(seed=1), set_value(build(seed=2), value)
-    refused(lambda: merge_models_select(model1, model2, merge_mlp=False), model1, model2,
-            says=["c_fc.weight", "model 2"])
+    refused(
+        lambda: merge_models_select(model1, model2, merge_mlp=False), model1, model2, says=["c_fc.weight", "model 2"]
+    )
 
 
 @pytest.mark.parametrize("weights", [None, [0.2, 0.3, 0.5]])
@@ -516,38 +564,66 @@ def test_the_largest_float16_averages_to_itself(weights):
     assert average_models(models, weights).get_parameter("transformer.h.1.mlp.c_fc.weight")[1, 2] == largest
 
 
-@pytest.mark.parametrize("first, second, value", [
-    (torch.bfloat16, torch.bfloat16, torch.finfo(torch.bfloat16).max),
-    (torch.float32, torch.float32, torch.finfo(torch.float32).max), (torch.float16, torch.float32, 1e5)])
+@pytest.mark.parametrize(
+    "first, second, value",
+    [
+        (torch.bfloat16, torch.bfloat16, torch.finfo(torch.bfloat16).max),
+        (torch.float32, torch.float32, torch.finfo(torch.float32).max),
+        (torch.float16, torch.float32, 1e5),
+    ],
+)
 def test_an_overflow_is_refused_before_out_changes(first, second, value):
     model1, model2 = build(seed=1).to(first), build(seed=2).to(second)
     set_value(model1, -min(value, torch.finfo(first).max))
     set_value(model2, value)
     out = build(seed=3).to(first)
     for alpha in (0.5, 0.1):
-        refused(lambda: merge_models(model1, model2, alpha, out=out), model1, model2, out,
-                says=["transformer.h.1.mlp.c_fc.weight", "float32"])
+        refused(
+            lambda: merge_models(model1, model2, alpha, out=out),
+            model1,
+            model2,
+            out,
+            says=["transformer.h.1.mlp.c_fc.weight", "float32"],
+        )
 
 
-@pytest.mark.parametrize("dtype", [torch.int8, torch.uint8, torch.int64, torch.bool, torch.float8_e4m3fn,
-                                   torch.float8_e5m2])
+@pytest.mark.parametrize(
+    "dtype", [torch.int8, torch.uint8, torch.int64, torch.bool, torch.float8_e4m3fn, torch.float8_e5m2]
+)
 @pytest.mark.parametrize("which", [1, 2])
 def test_integers_and_quantised_tensors(dtype, which):
     models = pair()
-    for model in models[which - 1:]:
+    for model in models[which - 1 :]:
         linear = model.transformer.h[1].mlp.c_fc
         values = linear.weight.detach().to(dtype)
         del linear.weight
         linear.register_buffer("weight", values)
-    refused(lambda: merge_models(*models), *models,
-            says=["transformer.h.1.mlp.c_fc.weight", f"model {which}", dtype, "float32"])
+    refused(
+        lambda: merge_models(*models),
+        *models,
+        says=["transformer.h.1.mlp.c_fc.weight", f"model {which}", dtype, "float32"],
+    )
 
 
-@pytest.mark.parametrize("weights, says", [
-    ([0.5, 0.4, 0.2], ["1.1", "Divide"]), ([0.5, 0.2, 0.2], ["0.9", "Divide"]), ([1, 1, 1], ["3", "Divide"]),
-    ([0, 0, 0], ["sum to 0"]), ([1, -1, 1], ["-1"]), ([0.5, math.nan, 0.5], ["nan"]), ([0.5, math.inf, 0.5], ["inf"]),
-    ([1.5, -0.5, 0], ["1.5"]), ([0.5, "0.5", 0], ["'0.5'"]), ([True, False, False], ["True"]),
-    ([0.5, None, 0.5], ["None"]), ([0.5, 0.5], ["3", "2"]), ([0.25] * 4, ["3", "4"]), ([], ["3", "0"])])
+@pytest.mark.parametrize(
+    "weights, says",
+    [
+        ([0.5, 0.4, 0.2], ["1.1", "Divide"]),
+        ([0.5, 0.2, 0.2], ["0.9", "Divide"]),
+        ([1, 1, 1], ["3", "Divide"]),
+        ([0, 0, 0], ["sum to 0"]),
+        ([1, -1, 1], ["-1"]),
+        ([0.5, math.nan, 0.5], ["nan"]),
+        ([0.5, math.inf, 0.5], ["inf"]),
+        ([1.5, -0.5, 0], ["1.5"]),
+        ([0.5, "0.5", 0], ["'0.5'"]),
+        ([True, False, False], ["True"]),
+        ([0.5, None, 0.5], ["None"]),
+        ([0.5, 0.5], ["3", "2"]),
+        ([0.25] * 4, ["3", "4"]),
+        ([], ["3", "0"]),
+    ],
+)
 def test_bad_weights(weights, says):
     models, out = [build(seed=seed) for seed in range(3)], build(seed=3)
     refused(lambda: average_models(models, weights), *models, says=says)
@@ -562,71 +638,104 @@ def test_no_models(weights):
 @pytest.mark.parametrize("alpha", ["0.5", None, True, math.nan, -0.1, 1.1, math.inf, [0.5], 0.5j])
 def test_bad_alpha(alpha):
     model1, model2 = pair()
-    for merge in (merge_models, lambda m1, m2, a: merge_models_select(m1, m2, alpha=a),
-                  lambda m1, m2, a: helpers.merge_selected(m1, m2, ["transformer.wte.weight"], a),
-                  lambda m1, m2, a: merge_tree(("a", "b", a), {"a": m1, "b": m2})):
-        refused(lambda: merge(model1, model2, alpha), model1, model2,
-                says=["alpha", repr(alpha), "from 0 to 1", "first"])
+    for merge in (
+        merge_models,
+        lambda m1, m2, a: merge_models_select(m1, m2, alpha=a),
+        lambda m1, m2, a: helpers.merge_selected(m1, m2, ["transformer.wte.weight"], a),
+        lambda m1, m2, a: merge_tree(("a", "b", a), {"a": m1, "b": m2}),
+    ):
+        refused(
+            lambda: merge(model1, model2, alpha), model1, model2, says=["alpha", repr(alpha), "from 0 to 1", "first"]
+        )
 
 
 def test_selection_that_matches_nothing():
     model1, model2 = pair()
-    for select in (lambda: merge_models_select(model1, model2, False, False),
-                   lambda: helpers.merge_selected(model1, model2, [])):
+    for select in (
+        lambda: merge_models_select(model1, model2, False, False),
+        lambda: helpers.merge_selected(model1, model2, []),
+    ):
         refused(select, model1, model2, says=["no tensor", "merge_tensors"])
 
 
 @pytest.mark.parametrize("name", ["self_attn", "transformer.h.1", "transformer.h.9.ln_1.weight", "h.*.attn"])
 def test_selection_of_an_unknown_name(name):
     model1, model2 = pair()
-    refused(lambda: helpers.merge_selected(model1, model2, ["transformer.wte.weight", name]), model1, model2,
-            says=[name, "GPTNeoForCausalLM", "merge_tensors", "transformer.wte.weight"])
+    refused(
+        lambda: helpers.merge_selected(model1, model2, ["transformer.wte.weight", name]),
+        model1,
+        model2,
+        says=[name, "GPTNeoForCausalLM", "merge_tensors", "transformer.wte.weight"],
+    )
 
 
 def test_what_is_not_a_model():
     model1, model2 = pair()
     loaded = helpers.LoadedModel(model2, None)
-    for merge in (lambda: merge_models(model1, loaded), lambda: average_models([loaded, model1]),
-                  lambda: merge_models_select(loaded, model1)):
+    for merge in (
+        lambda: merge_models(model1, loaded),
+        lambda: average_models([loaded, model1]),
+        lambda: merge_models_select(loaded, model1),
+    ):
         refused(merge, model1, model2, says=["LoadedModel", ".model"])
 
 
 def test_tree_with_an_unknown_label():
     model1, model2 = pair()
-    refused(lambda: merge_tree(("base", "bear", 0.5), {"base": model1, "beer": model2}),
-            says=["'bear'", "'base'", "'beer'"])
+    refused(
+        lambda: merge_tree(("base", "bear", 0.5), {"base": model1, "beer": model2}), says=["'bear'", "'base'", "'beer'"]
+    )
 
 
-@pytest.mark.parametrize("tree, says", [
-    (("a", "b"), "label or (left, right, alpha)"), (("a", "b", 0.5, 0.5), "label or (left, right, alpha)"),
-    ((), "label or (left, right, alpha)"), ((1, "b", 0.5), "not 1"), (("a", None, 0.5), "not None"),
-    (("a", ("b", "c"), 0.5), "not ('b', 'c')"), (("a", "b", 1.1), "1.1"), (("a", ("b", "a", -0.1), 0.5), "-0.1"),
-    (("a", "b", "c"), "'c'"), ({"a": 1}, "label or (left, right, alpha)")])
+@pytest.mark.parametrize(
+    "tree, says",
+    [
+        (("a", "b"), "label or (left, right, alpha)"),
+        (("a", "b", 0.5, 0.5), "label or (left, right, alpha)"),
+        ((), "label or (left, right, alpha)"),
+        ((1, "b", 0.5), "not 1"),
+        (("a", None, 0.5), "not None"),
+        (("a", ("b", "c"), 0.5), "not ('b', 'c')"),
+        (("a", "b", 1.1), "1.1"),
+        (("a", ("b", "a", -0.1), 0.5), "-0.1"),
+        (("a", "b", "c"), "'c'"),
+        ({"a": 1}, "label or (left, right, alpha)"),
+    ],
+)
 def test_malformed_tree(tree, says):
     refused(lambda: flat_weights(tree), says=[says])
     refused(lambda: merge_tree(tree, dict(zip("abc", [build(seed=seed) for seed in range(3)]))), says=[says])
 
 
-@pytest.mark.parametrize("name, changes, dtype, says", [
-    ("gpt-2", {}, torch.float32, ["architecture"]),
-    ("gpt-neo", {}, torch.float16, ["torch.float32", "torch.float16", "dtype"]),
-    ("gpt-neo", dict(vocab_size=68), torch.float32, ["transformer.wte.weight", "(64, 16)", "(68, 16)"]),
-    ("gpt-neo", dict(num_hidden_layers=3, attention_types=[[["global"], 3]]), torch.float32, []),
-    ("gpt-neo", dict(attention_types=[[["local", "global"], 1]]), torch.float32, ["local"])])
+@pytest.mark.parametrize(
+    "name, changes, dtype, says",
+    [
+        ("gpt-2", {}, torch.float32, ["architecture"]),
+        ("gpt-neo", {}, torch.float16, ["torch.float32", "torch.float16", "dtype"]),
+        ("gpt-neo", dict(vocab_size=68), torch.float32, ["transformer.wte.weight", "(64, 16)", "(68, 16)"]),
+        ("gpt-neo", dict(num_hidden_layers=3, attention_types=[[["global"], 3]]), torch.float32, []),
+        ("gpt-neo", dict(attention_types=[[["local", "global"], 1]]), torch.float32, ["local"]),
+    ],
+)
 def test_out_that_does_not_fit(name, changes, dtype, says):
     model1, model2 = pair()
     out = build(name, **changes).to(dtype)
-    for merge in (lambda: merge_models(model1, model2, 0.3, out=out), lambda: average_models([model1, model2], out=out),
-                  lambda: merge_models_select(model1, model2, alpha=0.3, out=out)):
+    for merge in (
+        lambda: merge_models(model1, model2, 0.3, out=out),
+        lambda: average_models([model1, model2], out=out),
+        lambda: merge_models_select(model1, model2, alpha=0.3, out=out),
+    ):
         refused(merge, model1, model2, out, says=["`out`", *says])
 
 
 @pytest.mark.parametrize("which", [0, 1])
 def test_out_that_is_a_parent(which):
     parents = pair()
-    for merge in (lambda: merge_models(*parents, 0.3, out=parents[which]),
-                  lambda: average_models(parents, out=parents[which]),
-                  lambda: merge_models_select(*parents, alpha=0.3, out=parents[which])):
+    for merge in (
+        lambda: merge_models(*parents, 0.3, out=parents[which]),
+        lambda: average_models(parents, out=parents[which]),
+        lambda: merge_models_select(*parents, alpha=0.3, out=parents[which]),
+    ):
         refused(merge, *parents, says=["`out`", "parents", "deepcopy"])
 
 
@@ -637,6 +746,7 @@ def test_out_that_shares_one_tensor_with_a_parent():
 
 
 # --- many merges of one set -------------------------------------------------------------------------------------
+
 
 def test_values_are_read_once_per_set(monkeypatch):
     models, read = pair(), []
@@ -706,7 +816,9 @@ def test_what_a_merge_touches_is_the_state_dict_with_tied_tensors_once(name):
         once.setdefault((tensor.data_ptr(), tensor.shape), (key, tensor))
     tensors = helpers.merge_tensors(model)
     assert list(tensors) == [key for key, _ in once.values()] and "kept" in tensors
-    assert all(tensors[key].data_ptr() == tensor.data_ptr() and not tensors[key].requires_grad for key, tensor in once.values())
+    assert all(
+        tensors[key].data_ptr() == tensor.data_ptr() and not tensors[key].requires_grad for key, tensor in once.values()
+    )
 
 
 def test_a_replaced_layer_is_checked_and_merged():

@@ -66,13 +66,15 @@ def test_links_lead_to_the_neighbours_and_nowhere_else(path):
     assert all((FOLDER / target).is_file() for target in targets), targets
     i = PATHS.index(path)
     first, last = cells(path, "markdown")[0].source, cells(path, "markdown")[-1].source
-    for neighbour in NAMES[max(0, i - 1):i] + NAMES[i + 1:i + 2]:
+    for neighbour in NAMES[max(0, i - 1) : i] + NAMES[i + 1 : i + 2]:
         assert f"({neighbour})" in first and f"({neighbour})" in last
 
 
 def test_opens_and_ends_as_the_series_does(path):
     first, last = cells(path, "markdown")[0].source, cells(path, "markdown")[-1].source
-    assert re.match(rf"# {path.name[:2]} · .+\n\n(\[!\[.+\n\n)?\*\*After this notebook you can\*\*.+\n\n\*About \d+ minutes", first)
+    assert re.match(
+        rf"# {path.name[:2]} · .+\n\n(\[!\[.+\n\n)?\*\*After this notebook you can\*\*.+\n\n\*About \d+ minutes", first
+    )
     assert "## Takeaways\n\n1. " in last and "\n2. " in last and "\n3. " in last and "**Exercises.**" in last
 
 
@@ -86,14 +88,20 @@ def test_switches_the_family_in_one_line_and_imports_only_modules_of_ours(path):
     source = "\n".join(cell.source for cell in cells(path, "code"))
     assert len(re.findall(r"^FAMILY = None", source, flags=re.MULTILINE)) == 1
     imported = set(re.findall(r"^(?:from|import) (\w+)", source, flags=re.MULTILINE))
-    ours = {module.stem for module in FOLDER.parent.rglob("*.py") if not any(part.startswith(".venv") for part in module.parts)}
+    ours = {
+        module.stem
+        for module in FOLDER.parent.rglob("*.py")
+        if not any(part.startswith(".venv") for part in module.parts)
+    }
     assert imported & ours <= {"helpers", "sliders", "checkpoints", "sweeps"} and "import *" not in source
 
 
 def test_every_slider_has_a_static_twin(path):
     source = "\n".join(cell.source for cell in cells(path, "code"))
     shown = len(re.findall(r"^\S.*\.box$", source, flags=re.MULTILINE))
-    pictures = [output for cell in cells(path, "code") for output in cell.outputs if "image/svg+xml" in output.get("data", {})]
+    pictures = [
+        output for cell in cells(path, "code") for output in cell.outputs if "image/svg+xml" in output.get("data", {})
+    ]
     assert shown == len(pictures) == len(re.findall(r"\.still\(", source))
 
 

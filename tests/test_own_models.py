@@ -4,14 +4,23 @@ import json
 
 import pytest
 import torch
-from transformers import AutoConfig, AutoTokenizer
-
 from checkpoints import preflight, read_recipe, save_merge
-from helpers import (
-    FAMILIES, LoadError, MergeError, bits_per_byte, generate_text, load_models, merge_models, merge_models_select, merge_tensors,
-    touched)
 from sliders import alpha_explorer, mixing_desk, tree_and_triangle, triangle_grid
 from test_merging import build
+from transformers import AutoConfig, AutoTokenizer
+
+from helpers import (
+    FAMILIES,
+    LoadError,
+    MergeError,
+    bits_per_byte,
+    generate_text,
+    load_models,
+    merge_models,
+    merge_models_select,
+    merge_tensors,
+    touched,
+)
 
 TOKENIZER = AutoTokenizer.from_pretrained(FAMILIES["tiny"]["base"])
 OWN = dict(vocab_size=len(TOKENIZER), max_position_embeddings=64, bos_token_id=0, eos_token_id=0, pad_token_id=None)
@@ -29,7 +38,9 @@ def write(folder, name="llama", seed=0, template=None, **changes):
 
 def write_config(folder, changes={}, template=None, kind="llama"):
     """A folder with a configuration and a tokenizer, which is all that preflight reads."""
-    config = AutoConfig.for_model(kind, **dict(hidden_size=16, num_hidden_layers=2, num_attention_heads=4) | OWN | changes)
+    config = AutoConfig.for_model(
+        kind, **dict(hidden_size=16, num_hidden_layers=2, num_attention_heads=4) | OWN | changes
+    )
     config.save_pretrained(folder)
     words = AutoTokenizer.from_pretrained(FAMILIES["tiny"]["base"])
     words.chat_template = template
@@ -52,14 +63,19 @@ def test_a_pair_of_any_architecture_from_folder_to_card(name, tmp_path):
     merge_models(first, second, out=out)
     assert generate_text(out, tokenizer, "def", max_length=12).startswith("def")
 
-    view = alpha_explorer(("first", first), ("second", second), tokenizer, alphas, {"mine": scores}, {}, {"code": "def"}, max_length=8)
+    view = alpha_explorer(
+        ("first", first), ("second", second), tokenizer, alphas, {"mine": scores}, {}, {"code": "def"}, max_length=8
+    )
     view.set(alpha=0.5)
     assert f"mine {scores[1]:.2f}" in view.words.value
 
     desk = mixing_desk(("first", first), ("second", second), tokenizer, {"mine": [TEXT]})
     desk.preset.value = "attention only"
     assert f"This changes {touched(first, changed)} of first" in desk.words.value
-    assert f"mine {bits_per_byte(attention, tokenizer, TEXT):.2f} (first {scores[2]:.2f}, second {scores[0]:.2f})" in desk.words.value
+    assert (
+        f"mine {bits_per_byte(attention, tokenizer, TEXT):.2f} (first {scores[2]:.2f}, second {scores[0]:.2f})"
+        in desk.words.value
+    )
 
     models = {"first": first, "second": second, "mean": out}
     grid = triangle_grid(list(models.values()), tokenizer, {"mine": [TEXT]}, steps=2)
@@ -68,7 +84,9 @@ def test_a_pair_of_any_architecture_from_folder_to_card(name, tmp_path):
     assert f"{bits_per_byte(merge_models(first, second, 0.75), tokenizer, TEXT):.3f} bits per byte" in tree.words.value
 
     half = merge_models(first, second, 0.5)
-    saved = save_merge(half, tokenizer, tmp_path / "merged", list(sources.values()), [0.5, 0.5], scores={"mine": scores[1]})
+    saved = save_merge(
+        half, tokenizer, tmp_path / "merged", list(sources.values()), [0.5, 0.5], scores={"mine": scores[1]}
+    )
     again, words = load_models({"again": saved})["again"]
     ids = tokenizer(TEXT, return_tensors="pt")["input_ids"]
     with torch.no_grad():
@@ -76,13 +94,20 @@ def test_a_pair_of_any_architecture_from_folder_to_card(name, tmp_path):
     assert words.get_vocab() == tokenizer.get_vocab()
     card = (saved / "README.md").read_text()
     assert f"| {sources['first']} | 0.5 |" in card and f"| mine | {scores[1]:.3f} |" in card
-    assert read_recipe(saved / "mergekit_config.yml") == ([str(source) for source in sources.values()], [0.5, 0.5], None, "float32")
+    assert read_recipe(saved / "mergekit_config.yml") == (
+        [str(source) for source in sources.values()],
+        [0.5, 0.5],
+        None,
+        "float32",
+    )
 
 
 def test_a_card_names_parents_on_the_hub_and_the_selection(tmp_path):
     first, second = (build("llama", seed, **OWN) for seed in (0, 1))
     names = [name for name in merge_tensors(first) if "self_attn" in name]
-    saved = save_merge(first, TOKENIZER, tmp_path / "m", ["owner/one", "a-folder"], [0.4, 0.6], names, notes=["Cut the rows."])
+    saved = save_merge(
+        first, TOKENIZER, tmp_path / "m", ["owner/one", "a-folder"], [0.4, 0.6], names, notes=["Cut the rows."]
+    )
     text = (saved / "README.md").read_text()
     assert "base_model:\n- owner/one\nbase_model_relation: merge\n" in text and "- Cut the rows.\n" in text
     assert f"{len(names)} of {len(merge_tensors(first))} tensors; the others are those of owner/one" in text
@@ -95,7 +120,9 @@ def test_a_save_that_breaks_off_leaves_the_old_folder(tmp_path, monkeypatch):
     before = {path.name: path.read_bytes() for path in old.iterdir()}
     with pytest.raises(FileExistsError, match="overwrite=True"):
         save_merge(model, TOKENIZER, tmp_path / "m", ["owner/one", "owner/other"], [0.5, 0.5])
-    monkeypatch.setattr(type(TOKENIZER), "save_pretrained", lambda *_, **__: (_ for _ in ()).throw(OSError("disk full")))
+    monkeypatch.setattr(
+        type(TOKENIZER), "save_pretrained", lambda *_, **__: (_ for _ in ()).throw(OSError("disk full"))
+    )
     with pytest.raises(OSError, match="disk full"):
         save_merge(model, TOKENIZER, tmp_path / "m", ["owner/one", "owner/other"], [0.1, 0.9], overwrite=True)
     assert {path.name: path.read_bytes() for path in old.iterdir()} == before
@@ -113,15 +140,30 @@ def test_a_save_into_a_parent_or_with_wrong_weights_is_refused(tmp_path):
 
 # --- preflight --------------------------------------------------------------------------------------------------
 
-@pytest.mark.parametrize("kind, changes, words", [
-    ("gpt2", {}, ["model_type is llama in first and gpt2 in second", "no counterpart"]),
-    ("llama", dict(num_hidden_layers=3), ["num_hidden_layers is 2 in first and 3 in second", "no partner"]),
-    ("llama", dict(hidden_size=32), ["hidden_size is 16 in first and 32 in second", "no numbers to pair"]),
-    ("llama", dict(tie_word_embeddings=True), ["tie_word_embeddings is False in first and True in second", "output layer"]),
-    ("llama", dict(hidden_act="relu"), ["hidden_act", "another computation"]),
-    ("llama", dict(quantization_config=dict(quant_method="gptq", bits=4)), ["second is quantised", "float32, bfloat16 or float16"])])
+
+@pytest.mark.parametrize(
+    "kind, changes, words",
+    [
+        ("gpt2", {}, ["model_type is llama in first and gpt2 in second", "no counterpart"]),
+        ("llama", dict(num_hidden_layers=3), ["num_hidden_layers is 2 in first and 3 in second", "no partner"]),
+        ("llama", dict(hidden_size=32), ["hidden_size is 16 in first and 32 in second", "no numbers to pair"]),
+        (
+            "llama",
+            dict(tie_word_embeddings=True),
+            ["tie_word_embeddings is False in first and True in second", "output layer"],
+        ),
+        ("llama", dict(hidden_act="relu"), ["hidden_act", "another computation"]),
+        (
+            "llama",
+            dict(quantization_config=dict(quant_method="gptq", bits=4)),
+            ["second is quantised", "float32, bfloat16 or float16"],
+        ),
+    ],
+)
 def test_preflight_refuses_with_the_reason(kind, changes, words, tmp_path):
-    card = preflight({"first": write_config(tmp_path / "a"), "second": write_config(tmp_path / "b", changes, kind=kind)})
+    card = preflight(
+        {"first": write_config(tmp_path / "a"), "second": write_config(tmp_path / "b", changes, kind=kind)}
+    )
     assert len(card.refusals) == 1 and all(word in card.refusals[0] for word in words), card
 
 
@@ -144,7 +186,9 @@ def test_preflight_refuses_tokenizers_that_disagree_and_notes_extra_rows(tmp_pat
     [refusal] = preflight({"first": write_config(tmp_path / "a"), "second": shuffled}).refusals
     one, other = TOKENIZER.decode([500]), TOKENIZER.decode([501])
     assert f"row 500 of the embedding is for {one!r} in first and for {other!r} in second" in refusal
-    card = preflight({"first": tmp_path / "a", "second": write_config(tmp_path / "c", dict(vocab_size=len(TOKENIZER) + 4))})
+    card = preflight(
+        {"first": tmp_path / "a", "second": write_config(tmp_path / "c", dict(vocab_size=len(TOKENIZER) + 4))}
+    )
     assert card.refusals == [] and f"{len(TOKENIZER)} rows in first and {len(TOKENIZER) + 4} in second" in card.notes[0]
     assert "loses" not in card.notes[0]
     words = AutoTokenizer.from_pretrained(tmp_path / "c")
@@ -154,7 +198,9 @@ def test_preflight_refuses_tokenizers_that_disagree_and_notes_extra_rows(tmp_pat
 
 
 def test_preflight_notes_chat_templates_that_differ(tmp_path):
-    card = preflight({"first": write_config(tmp_path / "a"), "second": write_config(tmp_path / "b", template="{{ messages }}")})
+    card = preflight(
+        {"first": write_config(tmp_path / "a"), "second": write_config(tmp_path / "b", template="{{ messages }}")}
+    )
     assert card.refusals == [] and "chat templates of first and second differ" in card.notes[0]
 
 

@@ -8,14 +8,17 @@ import sys
 from pathlib import Path
 
 import pytest
-
 from browser import free_port, wait_for
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", ROOT / "models" / "README.md"]
 README = PAGES[0].read_text(encoding="utf-8")
-COMMANDS = [line.split("#")[0].strip() for block in re.findall(r"```bash\n(.*?)```", README, flags=re.DOTALL)
-            for line in block.splitlines() if line.strip()]
+COMMANDS = [
+    line.split("#")[0].strip()
+    for block in re.findall(r"```bash\n(.*?)```", README, flags=re.DOTALL)
+    for line in block.splitlines()
+    if line.strip()
+]
 MAKE = [command for command in COMMANDS if "make " in command]
 PIP = [command for command in COMMANDS if " pip install " in command]
 
@@ -34,7 +37,7 @@ def test_the_two_commands_and_the_plain_ones_are_there():
 @pytest.mark.parametrize("command", MAKE)
 def test_each_make_command_is_one_that_make_knows(command):
     words = shlex.split(command)
-    steps = run(["make", "-n", *words[words.index("make") + 1:]])
+    steps = run(["make", "-n", *words[words.index("make") + 1 :]])
     assert steps.returncode == 0, steps.stderr
     assert ".venv" in steps.stdout
 
@@ -56,9 +59,19 @@ def test_jupyterlab_opens_on_the_first_notebook():
     assert line in COMMANDS
     words = shlex.split(line)[1:]
     port = free_port()
-    server = subprocess.Popen([Path(sys.executable).parent / "jupyter", *words, "--no-browser", f"--ServerApp.port={port}",
-                               "--ServerApp.allow_root=True", "--IdentityProvider.token=tutorial"],
-                              cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    server = subprocess.Popen(
+        [
+            Path(sys.executable).parent / "jupyter",
+            *words,
+            "--no-browser",
+            f"--ServerApp.port={port}",
+            "--ServerApp.allow_root=True",
+            "--IdentityProvider.token=tutorial",
+        ],
+        cwd=ROOT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
     try:
         notebook = f"http://127.0.0.1:{port}/api/contents/01_load_models.ipynb?content=0&token=tutorial"
         assert wait_for(notebook) == 200

@@ -5,11 +5,11 @@ import re
 from pathlib import Path
 
 import pytest
+import sliders
 import torch
 from transformers import AutoTokenizer, GPTNeoConfig, GPTNeoForCausalLM
 
 import helpers
-import sliders
 
 ROOT = Path(__file__).resolve().parents[1]
 ALPHAS = [0.0, 0.5, 1.0]
@@ -24,9 +24,20 @@ def tokenizer():
 
 def random_model(seed, rows):
     torch.manual_seed(seed)
-    return GPTNeoForCausalLM(GPTNeoConfig(
-        vocab_size=rows, hidden_size=32, num_layers=4, num_heads=4, window_size=16, max_position_embeddings=256,
-        attention_types=[[["global", "local"], 2]], bos_token_id=0, eos_token_id=0, initializer_range=0.2)).eval()
+    return GPTNeoForCausalLM(
+        GPTNeoConfig(
+            vocab_size=rows,
+            hidden_size=32,
+            num_layers=4,
+            num_heads=4,
+            window_size=16,
+            max_position_embeddings=256,
+            attention_types=[[["global", "local"], 2]],
+            bos_token_id=0,
+            eos_token_id=0,
+            initializer_range=0.2,
+        )
+    ).eval()
 
 
 @pytest.fixture(scope="module")
@@ -36,19 +47,32 @@ def trio(tokenizer):
 
 @pytest.fixture
 def explorer(trio, tokenizer):
-    return sliders.alpha_explorer(("clippy", trio["clippy"]), ("beer", trio["beer"]), tokenizer, ALPHAS, BITS,
-                                  {"code": 1.6, "beer": 1.9}, PROMPTS, max_length=24)
+    return sliders.alpha_explorer(
+        ("clippy", trio["clippy"]),
+        ("beer", trio["beer"]),
+        tokenizer,
+        ALPHAS,
+        BITS,
+        {"code": 1.6, "beer": 1.9},
+        PROMPTS,
+        max_length=24,
+    )
 
 
 @pytest.fixture
 def desk(trio, tokenizer):
-    return sliders.mixing_desk(("clippy", trio["clippy"]), ("beer", trio["beer"]), tokenizer,
-                               {"code": ["def f(x):"], "beer": ["style: Ale"], "english": ["A day."]})
+    return sliders.mixing_desk(
+        ("clippy", trio["clippy"]),
+        ("beer", trio["beer"]),
+        tokenizer,
+        {"code": ["def f(x):"], "beer": ["style: Ale"], "english": ["A day."]},
+    )
 
 
 def same_bits(model1, model2):
-    return all(torch.equal(theta, helpers.merge_tensors(model2)[name])
-               for name, theta in helpers.merge_tensors(model1).items())
+    return all(
+        torch.equal(theta, helpers.merge_tensors(model2)[name]) for name, theta in helpers.merge_tensors(model1).items()
+    )
 
 
 def places(model):
@@ -60,6 +84,7 @@ def rings(view):
 
 
 # --- what they show ---------------------------------------------------------------------------------------------
+
 
 def test_the_ends_of_the_slider_are_the_parents_bit_for_bit(explorer, trio):
     explorer.controls["alpha"].value = 1.0
@@ -99,13 +124,17 @@ def test_a_guess_shows_no_curve_before_it_is_committed():
     assert view.controls["guess"].disabled
 
 
-@pytest.mark.parametrize("preset, selection", [("attention only", dict(merge_mlp=False)), ("feed-forward only", dict(merge_attn=False))])
+@pytest.mark.parametrize(
+    "preset, selection", [("attention only", dict(merge_mlp=False)), ("feed-forward only", dict(merge_attn=False))]
+)
 def test_a_preset_of_the_desk_is_the_articles_selection(desk, trio, preset, selection):
     desk.preset.value = "half of everything"
     assert same_bits(desk.model, helpers.merge_models(trio["clippy"], trio["beer"], 0.5))
     desk.preset.value = preset
     assert same_bits(desk.model, helpers.merge_models_select(trio["clippy"], trio["beer"], **selection))
-    names = [name for name in helpers.merge_tensors(trio["clippy"]) if helpers.tensor_kind(name)[0] == preset.split()[0]]
+    names = [
+        name for name in helpers.merge_tensors(trio["clippy"]) if helpers.tensor_kind(name)[0] == preset.split()[0]
+    ]
     assert helpers.touched(trio["clippy"], names) in desk.words.value
 
 
@@ -129,9 +158,14 @@ def test_the_desk_merges_only_what_changed(desk, monkeypatch):
     assert merged == [([0.25, 0.75], names)]
 
 
-@pytest.mark.parametrize("tree, expected", [("(base + clippy) + beer", (0.12, 0.18, 0.7)),
-                                            ("(clippy + beer) + base", (0.7, 0.12, 0.18)),
-                                            ("(base + beer) + clippy", (0.12, 0.7, 0.18))])
+@pytest.mark.parametrize(
+    "tree, expected",
+    [
+        ("(base + clippy) + beer", (0.12, 0.18, 0.7)),
+        ("(clippy + beer) + base", (0.7, 0.12, 0.18)),
+        ("(base + beer) + clippy", (0.12, 0.7, 0.18)),
+    ],
+)
 def test_tree_and_triangle_show_the_same_point(trio, tokenizer, tree, expected):
     texts = {"code": ["def f(x):"]}
     grid = sliders.triangle_grid(list(trio.values()), tokenizer, texts, steps=2)
@@ -154,10 +188,16 @@ def test_the_grid_has_66_merges_with_the_models_at_its_corners(trio, tokenizer):
 
 
 def test_the_scores_of_a_view_are_bits_per_byte(trio, tokenizer):
-    texts = {"code": ["def f(x):\n    return x", "x"], "beer": ["style: Kölsch"], "english": ["A day.", "Two days later."]}
+    texts = {
+        "code": ["def f(x):\n    return x", "x"],
+        "beer": ["style: Kölsch"],
+        "english": ["A day.", "Two days later."],
+    }
     scores = sliders.scorer(texts, tokenizer)(trio["beer"])
-    assert scores == {kind: pytest.approx(helpers.bits_per_byte(trio["beer"], tokenizer, documents), rel=1e-5)
-                      for kind, documents in texts.items()}
+    assert scores == {
+        kind: pytest.approx(helpers.bits_per_byte(trio["beer"], tokenizer, documents), rel=1e-5)
+        for kind, documents in texts.items()
+    }
 
 
 def test_the_static_twin_is_what_the_view_shows(explorer, monkeypatch, capsys):
@@ -171,8 +211,11 @@ def test_the_static_twin_is_what_the_view_shows(explorer, monkeypatch, capsys):
 
 # --- how they behave --------------------------------------------------------------------------------------------
 
+
 def test_moving_uses_the_same_memory_and_leaves_the_parents_alone(explorer, desk, trio):
-    before = {label: [theta.clone() for theta in helpers.merge_tensors(model).values()] for label, model in trio.items()}
+    before = {
+        label: [theta.clone() for theta in helpers.merge_tensors(model).values()] for label, model in trio.items()
+    }
     memory = places(explorer.model), places(desk.model)
     for alpha in (0.0, 0.5, 1.0):
         explorer.controls["alpha"].value = alpha
@@ -205,7 +248,9 @@ def test_the_last_of_many_fast_moves_wins(explorer, trio, tokenizer):
 
     given_up = asyncio.run(move())
     assert given_up.cancelled()
-    assert explorer.plain(explorer.text) == helpers.generate_text(trio["beer"], tokenizer, PROMPTS["code"], max_length=24, seed=32)
+    assert explorer.plain(explorer.text) == helpers.generate_text(
+        trio["beer"], tokenizer, PROMPTS["code"], max_length=24, seed=32
+    )
     assert "alpha = 0.00" in explorer.words.value
 
 

@@ -7,14 +7,25 @@ from collections import Counter
 
 import pytest
 import ray
-from ray.cluster_utils import Cluster
-
 import sweeps
-from helpers import FAMILIES, LoadError, MergeError, average_models, bits_per_byte, flat_weights, heldout_texts, load_models
+from ray.cluster_utils import Cluster
 from sweeps import Worker, sweep
 
+from helpers import (
+    FAMILIES,
+    LoadError,
+    MergeError,
+    average_models,
+    bits_per_byte,
+    flat_weights,
+    heldout_texts,
+    load_models,
+)
+
 TEXTS = {kind: documents[0] for kind, documents in heldout_texts().items()}
-MERGES = [{"clippy": i / 4, "beer": 1 - i / 4} for i in range(5)] + [flat_weights((("clippy", "beer", 0.3), "base", 0.6))]
+MERGES = [{"clippy": i / 4, "beer": 1 - i / 4} for i in range(5)] + [
+    flat_weights((("clippy", "beer", 0.3), "base", 0.6))
+]
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -91,12 +102,20 @@ def test_a_worker_that_always_dies_ends_the_sweep(monkeypatch):
         list(sweep("tiny", MERGES[:1], TEXTS, measure))
 
 
-@pytest.mark.parametrize("change, error, message", [
-    (dict(sources={"clippy": "/nowhere"}, merges=[{"clippy": 1}]), LoadError, "Model 'clippy': there is no folder /nowhere"),
-    (dict(sources="huge"), LoadError, "Unknown model family 'huge'"),
-    (dict(merges=[{"lager": 1}]), MergeError, "names 'lager', which is not among the models: base, clippy, beer"),
-    (dict(merges=[{"clippy": 0.5}]), MergeError, "sum to 0.5, not 1"),
-    (dict(workers=3), ValueError, "from 1 to 2, the CPUs of this Ray, not 3")])
+@pytest.mark.parametrize(
+    "change, error, message",
+    [
+        (
+            dict(sources={"clippy": "/nowhere"}, merges=[{"clippy": 1}]),
+            LoadError,
+            "Model 'clippy': there is no folder /nowhere",
+        ),
+        (dict(sources="huge"), LoadError, "Unknown model family 'huge'"),
+        (dict(merges=[{"lager": 1}]), MergeError, "names 'lager', which is not among the models: base, clippy, beer"),
+        (dict(merges=[{"clippy": 0.5}]), MergeError, "sum to 0.5, not 1"),
+        (dict(workers=3), ValueError, "from 1 to 2, the CPUs of this Ray, not 3"),
+    ],
+)
 def test_bad_input_gets_one_sentence(change, error, message):
     with pytest.raises(error, match=message) as raised:
         list(sweep(**dict(sources="tiny", merges=MERGES[:1], texts=TEXTS) | change))

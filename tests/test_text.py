@@ -12,23 +12,36 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-from transformers import GPTNeoConfig, GPTNeoForCausalLM, PreTrainedTokenizerFast, logging as transformers_logging
+from transformers import GPTNeoConfig, GPTNeoForCausalLM, PreTrainedTokenizerFast
+from transformers import logging as transformers_logging
 
 import helpers
-from helpers import (LoadError, MergeError, bits_per_byte, gain_kept, generate_text, generate_texts, is_function,
-                     is_recipe, load_models)
+from helpers import (
+    LoadError,
+    MergeError,
+    bits_per_byte,
+    gain_kept,
+    generate_text,
+    generate_texts,
+    is_function,
+    is_recipe,
+    load_models,
+)
 
 EOT = "<|endoftext|>"
 CONTEXT = 48
-TEXT = "def greet(name):\n    print('Hello,', name)\n\n\nstyle: Brown Porter\nbatch_size: 25\nGrüße aus Köln, 25 °C 🍺\n"
+TEXT = (
+    "def greet(name):\n    print('Hello,', name)\n\n\nstyle: Brown Porter\nbatch_size: 25\nGrüße aus Köln, 25 °C 🍺\n"
+)
 
 
 def build_tokenizer(extra_words=()):
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
-    trainer = trainers.BpeTrainer(vocab_size=290, special_tokens=[EOT], show_progress=False,
-                                  initial_alphabet=pre_tokenizers.ByteLevel.alphabet())
+    trainer = trainers.BpeTrainer(
+        vocab_size=290, special_tokens=[EOT], show_progress=False, initial_alphabet=pre_tokenizers.ByteLevel.alphabet()
+    )
     tokenizer.train_from_iterator([TEXT] * 3, trainer)
     wrapped = PreTrainedTokenizerFast(tokenizer_object=tokenizer, bos_token=EOT, eos_token=EOT, unk_token=EOT)
     wrapped.add_tokens(list(extra_words))
@@ -38,9 +51,19 @@ def build_tokenizer(extra_words=()):
 def build_model(rows, seed=0):
     """Random weights, large enough that some words are much more likely than others."""
     torch.manual_seed(seed)
-    config = GPTNeoConfig(vocab_size=rows, max_position_embeddings=CONTEXT, hidden_size=32, num_layers=2, num_heads=4,
-                          attention_types=[[["global", "local"], 1]], window_size=8, intermediate_size=64,
-                          initializer_range=0.3, bos_token_id=0, eos_token_id=0)
+    config = GPTNeoConfig(
+        vocab_size=rows,
+        max_position_embeddings=CONTEXT,
+        hidden_size=32,
+        num_layers=2,
+        num_heads=4,
+        attention_types=[[["global", "local"], 1]],
+        window_size=8,
+        intermediate_size=64,
+        initializer_range=0.3,
+        bos_token_id=0,
+        eos_token_id=0,
+    )
     return GPTNeoForCausalLM(config).eval()
 
 
@@ -96,8 +119,9 @@ def test_bits_per_byte_is_the_sum_over_single_tokens(loaded, text):
     assert bits_per_byte(model, tokenizer, text) == pytest.approx(bits / len(text.encode("utf-8")), rel=1e-5)
 
 
-@pytest.mark.parametrize("length", [CONTEXT - 1, CONTEXT, CONTEXT + 1, CONTEXT + CONTEXT // 2,
-                                    CONTEXT + CONTEXT // 2 + 1, 2 * CONTEXT + 5])
+@pytest.mark.parametrize(
+    "length", [CONTEXT - 1, CONTEXT, CONTEXT + 1, CONTEXT + CONTEXT // 2, CONTEXT + CONTEXT // 2 + 1, 2 * CONTEXT + 5]
+)
 def test_long_text_is_scored_in_windows_that_overlap_by_half(small, length):
     model, tokenizer = small
     text = TEXT[::-1] * 9
@@ -116,13 +140,13 @@ def test_long_text_is_scored_in_windows_that_overlap_by_half(small, length):
 def test_shipped_context_is_the_window(shipped):
     model, tokenizer = shipped
     context = model.config.max_position_embeddings
-    text = "\n\n".join(helpers.heldout_texts()["english"])[:6 * context]
+    text = "\n\n".join(helpers.heldout_texts()["english"])[: 6 * context]
     ids = [tokenizer.eos_token_id] + tokens(tokenizer, text)
     assert len(ids) > 2 * context
     bits, end = 0.0, 0
     while end < len(ids):
         start = max(0, end - context // 2)
-        window, first = ids[start:start + context], max(end, 1)
+        window, first = ids[start : start + context], max(end, 1)
         end = start + len(window)
         with torch.no_grad():
             log2 = model(input_ids=torch.tensor([window])).logits[0].double().log_softmax(-1) / math.log(2)
@@ -149,7 +173,9 @@ def test_bytes_are_utf8_bytes_not_characters(small):
 
 
 def test_documents_are_averaged_by_their_bytes_whatever_shares_their_batch(loaded):
-    documents = [TEXT[start:start + length] for start in range(0, 80, 8) for length in (1, 5, 17, 40)] + [TEXT * 3] * 3
+    documents = [TEXT[start : start + length] for start in range(0, 80, 8) for length in (1, 5, 17, 40)] + [
+        TEXT * 3
+    ] * 3
     single = [bits_per_byte(*loaded, document) for document in documents]
     sizes = [len(document.encode("utf-8")) for document in documents]
     mean = sum(bits * size for bits, size in zip(single, sizes)) / sum(sizes)
@@ -189,7 +215,7 @@ def test_giving_up_on_a_recipe_changes_no_verdict():
     recipe = helpers.heldout_texts()["beer"][0]
     assert not any(helpers.cannot_be_recipe(recipe[:i]) for i in range(len(recipe) + 1))
     for wrong in ("colour: red", "style: Ale", "Style: Ale", "colour = 1\nstyle\n"):
-        assert helpers.cannot_be_recipe(recipe[:recipe.index("hops")] + wrong + "\n")
+        assert helpers.cannot_be_recipe(recipe[: recipe.index("hops")] + wrong + "\n")
         assert not is_recipe(recipe + "\n" + wrong + "\n")
         assert not helpers.cannot_be_recipe(wrong.strip())  # the line may go on
     assert not helpers.cannot_be_recipe('style: "an\n')  # a quote may be closed
@@ -200,19 +226,24 @@ def test_what_is_given_up_could_not_become_a_recipe(seed):
     """Damage a recipe at random: wherever a beginning of it is hopeless, the whole is none."""
     rng, recipe = random.Random(seed), helpers.heldout_texts()["beer"][seed % 20]
     at = rng.randrange(len(recipe))
-    damaged = recipe[:at] + rng.choice(["\n", '"', ":", "[", "{", "- ", "  ", "x", "]", "#", "&a ", "'", "\n---\n", "|\n"]) + recipe[at:]
+    damaged = (
+        recipe[:at]
+        + rng.choice(["\n", '"', ":", "[", "{", "- ", "  ", "x", "]", "#", "&a ", "'", "\n---\n", "|\n"])
+        + recipe[at:]
+    )
     assert not is_recipe(damaged) or not any(helpers.cannot_be_recipe(damaged[:i]) for i in range(0, len(damaged), 7))
 
 
 def test_hopeless_samples_end_early_and_the_others_stay_as_they_are(small):
     whole = generate_texts(*small, "style:", 6, max_length=48, seed=5)
-    cut = generate_texts(*small, "style:", 6, max_length=48, seed=5, hopeless=lambda text: "e" in text[len("style:"):])
+    cut = generate_texts(*small, "style:", 6, max_length=48, seed=5, hopeless=lambda text: "e" in text[len("style:") :])
     for before, after in zip(whole, cut):
-        assert before.startswith(after) and (before == after or "e" in after[len("style:"):])
+        assert before.startswith(after) and (before == after or "e" in after[len("style:") :])
     assert whole != cut
 
 
 # --- generating -------------------------------------------------------------------------------------------------
+
 
 def spy(model, monkeypatch):
     """A list that collects the token ids of every model.generate."""
@@ -252,8 +283,9 @@ def test_generate_texts_gives_n_different_samples(loaded):
     assert all(text.startswith("def f") for text in texts)
 
 
-@pytest.mark.parametrize("prompt", [helpers.CODE_PROMPT[:20], "hello , world . It 's I 'm do n't ?", "  two\n\tspaces ",
-                                    "Grüße 🍺", "\n"])
+@pytest.mark.parametrize(
+    "prompt", [helpers.CODE_PROMPT[:20], "hello , world . It 's I 'm do n't ?", "  two\n\tspaces ", "Grüße 🍺", "\n"]
+)
 def test_the_text_begins_with_the_prompt(loaded, prompt):
     texts = [generate_text(*loaded, prompt, max_length=CONTEXT, seed=seed) for seed in range(4)]
     assert all(text.startswith(prompt) for text in texts) and max(map(len, texts)) > len(prompt)
@@ -302,11 +334,18 @@ def test_sampling_draws_from_the_50_most_likely(small, monkeypatch):
     assert len(drawn) > 40
 
 
-@pytest.mark.parametrize("prompt, options, says", [
-    ("x" * 60, dict(max_length=CONTEXT), [60, CONTEXT]), ("xyz", dict(max_length=3), [3]),
-    ("xyz", dict(max_length=CONTEXT + 1), [3, CONTEXT + 1, CONTEXT]), ("xyz", {}, [3, 500, CONTEXT]),
-    ("xyz", dict(max_length=20, temperature=-0.5), [-0.5]), ("xyz", dict(max_length=20, temperature=math.nan), ["nan"]),
-    ("xyz", dict(max_length=20, temperature=math.inf), ["inf"])])
+@pytest.mark.parametrize(
+    "prompt, options, says",
+    [
+        ("x" * 60, dict(max_length=CONTEXT), [60, CONTEXT]),
+        ("xyz", dict(max_length=3), [3]),
+        ("xyz", dict(max_length=CONTEXT + 1), [3, CONTEXT + 1, CONTEXT]),
+        ("xyz", {}, [3, 500, CONTEXT]),
+        ("xyz", dict(max_length=20, temperature=-0.5), [-0.5]),
+        ("xyz", dict(max_length=20, temperature=math.nan), ["nan"]),
+        ("xyz", dict(max_length=20, temperature=math.inf), ["inf"]),
+    ],
+)
 def test_what_does_not_fit_is_refused_with_its_numbers(small, prompt, options, says):
     with pytest.raises(ValueError) as caught:
         generate_text(*small, prompt, seed=32, **options)
@@ -334,41 +373,68 @@ def test_generating_logs_and_warns_of_nothing(loaded, recwarn, caplog, capfd):
 
 
 def test_a_reader_sees_only_what_was_printed(folder):
-    code = (f"import helpers; loaded = helpers.load_models({dict(a=str(folder), b=str(folder))!r}, device='cpu')\n"
-            "text = helpers.generate_text(*loaded['a'], 'def f', max_length=40, seed=32)\n"
-            "helpers.merge_models(loaded['a'].model, loaded['b'].model)\n"
-            "print(helpers.bits_per_byte(*loaded['b'], text) > 0)")
+    code = (
+        f"import helpers; loaded = helpers.load_models({dict(a=str(folder), b=str(folder))!r}, device='cpu')\n"
+        "text = helpers.generate_text(*loaded['a'], 'def f', max_length=40, seed=32)\n"
+        "helpers.merge_models(loaded['a'].model, loaded['b'].model)\n"
+        "print(helpers.bits_per_byte(*loaded['b'], text) > 0)"
+    )
     done = subprocess.run([sys.executable, "-c", code], cwd=helpers.ROOT, capture_output=True, text=True, timeout=120)
     assert (done.stdout, done.stderr) == ("True\n", "")
 
 
 # --- judging samples --------------------------------------------------------------------------------------------
 
-@pytest.mark.parametrize("code", [
-    "def greet(name):\n    print('Hello,', name)",
-    "\n\ndef greet(name):\n    \"\"\"Greet.\"\"\"\n    return name\n\n\n",
-    "import os\n\n\ndef f():\n    return os.name\n",
-    "class A:\n    def f(self):\n        return 1",
-    "def f():\n    return 1\n\n\ndef g(x):\n    return x +",          # the second is cut off
-    "def f():\n    return 1\n\nprint(f(",
-    "def f():\n    return 1\n\n\n@cache",
-    "def f():\n    return 1\n\nif f():\n    for i in range(",
-    "def f():\n    pass\n\ndef g():\n    return 1",
-    "def f():\n    return '\\d'",
-    "def f(x):\n    return 1if x else 2"])
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "def greet(name):\n    print('Hello,', name)",
+        '\n\ndef greet(name):\n    """Greet."""\n    return name\n\n\n',
+        "import os\n\n\ndef f():\n    return os.name\n",
+        "class A:\n    def f(self):\n        return 1",
+        "def f():\n    return 1\n\n\ndef g(x):\n    return x +",  # the second is cut off
+        "def f():\n    return 1\n\nprint(f(",
+        "def f():\n    return 1\n\n\n@cache",
+        "def f():\n    return 1\n\nif f():\n    for i in range(",
+        "def f():\n    pass\n\ndef g():\n    return 1",
+        "def f():\n    return '\\d'",
+        "def f(x):\n    return 1if x else 2",
+    ],
+)
 def test_this_is_a_function(code, recwarn):
     assert is_function(code) is True
     assert not recwarn
 
 
-@pytest.mark.parametrize("code", [
-    "", "\n\n", "x = 1", "def f():\n    pass", "def f():\n    ...", "def f():\n    \"\"\"Only a docstring.\"\"\"",
-    "def f():\n    \"\"\"Docstring.\"\"\"\n    pass", "def f(", "def f(x):\n    return x +", "def f(x):",
-    "Write a function that greets the user by name.", "This is prose.\n\nAnd more of it.\n",
-    "def f(x:\n    return x\n\n\ndef g():\n    return 1", "def f():\nreturn 1\n\ndef g():\n    return 1",
-    "def f():\n    return 1\n\nhere is some prose\n\nx = 1",               # only the last statement may be broken
-    "def f():\n    return 1\n  x = 2\n", "style: Scottish Ale\nbatch_size: 20", "x = 1\n\ndef f(", "f = lambda: 1",
-    "def f():\n    return '\x00'", "-" * 100_000 + "1", "x" + ".y" * 100_000, "(" * 500])
+@pytest.mark.parametrize(
+    "code",
+    [
+        "",
+        "\n\n",
+        "x = 1",
+        "def f():\n    pass",
+        "def f():\n    ...",
+        'def f():\n    """Only a docstring."""',
+        'def f():\n    """Docstring."""\n    pass',
+        "def f(",
+        "def f(x):\n    return x +",
+        "def f(x):",
+        "Write a function that greets the user by name.",
+        "This is prose.\n\nAnd more of it.\n",
+        "def f(x:\n    return x\n\n\ndef g():\n    return 1",
+        "def f():\nreturn 1\n\ndef g():\n    return 1",
+        "def f():\n    return 1\n\nhere is some prose\n\nx = 1",  # only the last statement may be broken
+        "def f():\n    return 1\n  x = 2\n",
+        "style: Scottish Ale\nbatch_size: 20",
+        "x = 1\n\ndef f(",
+        "f = lambda: 1",
+        "def f():\n    return '\x00'",
+        "-" * 100_000 + "1",
+        "x" + ".y" * 100_000,
+        "(" * 500,
+    ],
+)
 def test_this_is_no_function(code):
     assert is_function(code) is False
 
@@ -398,37 +464,79 @@ miscs: []
 """
 
 
-@pytest.mark.parametrize("old, new", [
-    ("", ""), ("miscs: []\n", "miscs: []"), ("efficiency: 65", "efficiency: 100"), ("batch_size: 25", "batch_size: 1"),
-    ("boil_time: 60", "boil_time: 0"), ("Brown Porter", "'Bière de Garde'"), ("miscs: []", "miscs:"),
-    ("primary_temp: null", "primary_temp: 20")])
+@pytest.mark.parametrize(
+    "old, new",
+    [
+        ("", ""),
+        ("miscs: []\n", "miscs: []"),
+        ("efficiency: 65", "efficiency: 100"),
+        ("batch_size: 25", "batch_size: 1"),
+        ("boil_time: 60", "boil_time: 0"),
+        ("Brown Porter", "'Bière de Garde'"),
+        ("miscs: []", "miscs:"),
+        ("primary_temp: null", "primary_temp: 20"),
+    ],
+)
 def test_this_is_a_recipe(old, new):
     assert old in RECIPE
     assert is_recipe(RECIPE.replace(old, new, 1)) is True
 
 
-@pytest.mark.parametrize("old, new", [
-    ("style: Brown Porter\n", ""), ("miscs: []\n", ""), ("boil_time: 60\n", "boil_time: 60\nboil_time: 60\n"),
-    ("miscs: []\n", "miscs: []\nnotes: none\n"), ("miscs:", "misc:"), ("amount: 4.57", "amount: some"),
-    ("amount: 4.57", "amount: true"), ("amount: 4.57", "amount: -1"), ("amount: 4.57", "amount: .nan"),
-    ("amount: 0.028", "amount: 28"), ("  amount: 0.028\n", ""), ("- name: Fuggle\n", "- type: Fuggle\n"),
-    ("efficiency: 65", "efficiency: 300"), ("efficiency: 65", "efficiency: 0"), ("efficiency: 65", "efficiency: 65%"),
-    ("efficiency: 65", "efficiency: true"), ("batch_size: 25", "batch_size: 0"), ("batch_size: 25", "batch_size:"),
-    ("batch_size: 25", "batch_size: 1e9"), ("boil_size: 27.5", "boil_size: big"), ("boil_time: 60", "boil_time: -5"),
-    ("boil_time: 60", "boil_time: .inf"), ("style: Brown Porter", "style: Brown: Porter"),
-    ("primary_temp: null", "primary_temp: 2001-99-99"), ("primary_temp: null", "primary_temp: 0b_"),
-    ("miscs: []", "miscs: ["), ("miscs: []", "miscs: " + "[" * 600), ("- name: Fuggle", "- !!bool Fuggle"),
-    ("boil_size", "\tboil_size")])
+@pytest.mark.parametrize(
+    "old, new",
+    [
+        ("style: Brown Porter\n", ""),
+        ("miscs: []\n", ""),
+        ("boil_time: 60\n", "boil_time: 60\nboil_time: 60\n"),
+        ("miscs: []\n", "miscs: []\nnotes: none\n"),
+        ("miscs:", "misc:"),
+        ("amount: 4.57", "amount: some"),
+        ("amount: 4.57", "amount: true"),
+        ("amount: 4.57", "amount: -1"),
+        ("amount: 4.57", "amount: .nan"),
+        ("amount: 0.028", "amount: 28"),
+        ("  amount: 0.028\n", ""),
+        ("- name: Fuggle\n", "- type: Fuggle\n"),
+        ("efficiency: 65", "efficiency: 300"),
+        ("efficiency: 65", "efficiency: 0"),
+        ("efficiency: 65", "efficiency: 65%"),
+        ("efficiency: 65", "efficiency: true"),
+        ("batch_size: 25", "batch_size: 0"),
+        ("batch_size: 25", "batch_size:"),
+        ("batch_size: 25", "batch_size: 1e9"),
+        ("boil_size: 27.5", "boil_size: big"),
+        ("boil_time: 60", "boil_time: -5"),
+        ("boil_time: 60", "boil_time: .inf"),
+        ("style: Brown Porter", "style: Brown: Porter"),
+        ("primary_temp: null", "primary_temp: 2001-99-99"),
+        ("primary_temp: null", "primary_temp: 0b_"),
+        ("miscs: []", "miscs: ["),
+        ("miscs: []", "miscs: " + "[" * 600),
+        ("- name: Fuggle", "- !!bool Fuggle"),
+        ("boil_size", "\tboil_size"),
+    ],
+)
 def test_this_is_no_recipe(old, new):
     assert old in RECIPE
     assert is_recipe(RECIPE.replace(old, new, 1)) is False
 
 
-HOPS = RECIPE[RECIPE.index("hops:"):RECIPE.index("yeasts:")]
+HOPS = RECIPE[RECIPE.index("hops:") : RECIPE.index("yeasts:")]
 
 
-@pytest.mark.parametrize("text", ["", "prose", "[1, 2]", "def f():\n    return 1", RECIPE + "\nand prose\n", RECIPE[:200],
-                                  RECIPE.replace(HOPS, "hops: []\n"), RECIPE.replace(HOPS, "hops:\n")])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "prose",
+        "[1, 2]",
+        "def f():\n    return 1",
+        RECIPE + "\nand prose\n",
+        RECIPE[:200],
+        RECIPE.replace(HOPS, "hops: []\n"),
+        RECIPE.replace(HOPS, "hops:\n"),
+    ],
+)
 def test_nor_is_this_a_recipe(text):
     assert is_recipe(text) is False
 
@@ -441,13 +549,23 @@ def test_heldout_texts_pass_their_own_checks():
     assert not any(map(is_recipe, texts["code"] + texts["english"])) and not any(map(is_function, texts["english"]))
 
 
-@pytest.mark.parametrize("check, answer, length, expected", [
-    (is_function, "\ndef f():\n    return 1", 200, 1), (is_function, "", 200, 0),
-    (is_recipe, RECIPE[len("style: Brown"):], 500, 1)])
+@pytest.mark.parametrize(
+    "check, answer, length, expected",
+    [
+        (is_function, "\ndef f():\n    return 1", 200, 1),
+        (is_function, "", 200, 0),
+        (is_recipe, RECIPE[len("style: Brown") :], 500, 1),
+    ],
+)
 def test_code_is_judged_without_its_prompt_and_a_recipe_with_it(monkeypatch, check, answer, length, expected):
     calls = []
-    monkeypatch.setattr(helpers, "generate_texts", lambda model, tokenizer, prompt, n, max_length, seed, hopeless=None: (
-        calls.append((prompt, max_length, seed)) or [prompt + answer] * n))
+    monkeypatch.setattr(
+        helpers,
+        "generate_texts",
+        lambda model, tokenizer, prompt, n, max_length, seed, hopeless=None: (
+            calls.append((prompt, max_length, seed)) or [prompt + answer] * n
+        ),
+    )
     prompts = ["def f():\n    return 2\n", "!"] if check is is_function else ["style: Brown"]
     assert helpers.valid_share(None, None, prompts, 4, check, seed=7) == expected
     assert calls == [(prompt, length, 7 + i) for i, prompt in enumerate(prompts)]
@@ -460,6 +578,7 @@ def test_valid_share_is_a_share(monkeypatch):
 
 
 # --- loading ----------------------------------------------------------------------------------------------------
+
 
 def test_the_shipped_trio_is_the_default(monkeypatch):
     monkeypatch.delenv("MODEL_FAMILY", raising=False)
@@ -546,24 +665,34 @@ def edit_json(path, **changes):
     path.write_text(json.dumps((json.loads(path.read_text()) if path.exists() else {}) | changes))
 
 
-@pytest.mark.parametrize("damage", [
-    lambda folder: (folder / "model.safetensors").write_bytes(b"no weights"),
-    lambda folder: (folder / "model.safetensors").write_bytes((folder / "model.safetensors").read_bytes()[:5000]),
-    lambda folder: (folder / "model.safetensors").write_bytes(b""),
-    lambda folder: (folder / "model.safetensors").unlink(),
-    lambda folder: (folder / "config.json").unlink(),
-    lambda folder: (folder / "config.json").write_text("{"),
-    lambda folder: edit_json(folder / "config.json", model_type="no_such_type"),
-    lambda folder: edit_json(folder / "config.json", hidden_size=64),
-    lambda folder: (folder / "tokenizer.json").write_text("{"),
-    lambda folder: (folder / "tokenizer.json").unlink()])
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda folder: (folder / "model.safetensors").write_bytes(b"no weights"),
+        lambda folder: (folder / "model.safetensors").write_bytes((folder / "model.safetensors").read_bytes()[:5000]),
+        lambda folder: (folder / "model.safetensors").write_bytes(b""),
+        lambda folder: (folder / "model.safetensors").unlink(),
+        lambda folder: (folder / "config.json").unlink(),
+        lambda folder: (folder / "config.json").write_text("{"),
+        lambda folder: edit_json(folder / "config.json", model_type="no_such_type"),
+        lambda folder: edit_json(folder / "config.json", hidden_size=64),
+        lambda folder: (folder / "tokenizer.json").write_text("{"),
+        lambda folder: (folder / "tokenizer.json").unlink(),
+    ],
+)
 def test_damaged_checkpoint(folder, damage):
     damage(folder)
     one_sentence_error(LoadError, {"x": folder}, ["'x'", folder, "transformers"])
 
 
-@pytest.mark.parametrize("name, named", [("transformer.h.1.mlp.c_fc.weight",) * 2, ("transformer.ln_f.bias",) * 2,
-                                         ("transformer.wte.weight", "lm_head.weight")])  # tied: one tensor, two names
+@pytest.mark.parametrize(
+    "name, named",
+    [
+        ("transformer.h.1.mlp.c_fc.weight",) * 2,
+        ("transformer.ln_f.bias",) * 2,
+        ("transformer.wte.weight", "lm_head.weight"),
+    ],
+)  # tied: one tensor, two names
 def test_checkpoint_that_lacks_a_tensor(folder, name, named):
     weights = load_file(folder / "model.safetensors")
     del weights[name]

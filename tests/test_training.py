@@ -6,17 +6,17 @@ import subprocess
 import sys
 from pathlib import Path
 
+import functions
+import further
 import pytest
+import recipes
 import torch
+import train
 import yaml
 from transformers import AutoModelForCausalLM, AutoTokenizer, GPTNeoConfig, GPTNeoForCausalLM
 from transformers.models.gpt_neo import modeling_gpt_neo
 
-import functions
-import further
 import helpers
-import recipes
-import train
 
 ROOT = Path(__file__).resolve().parents[1]
 LABELS = ("base", "clippy", "beer")
@@ -27,8 +27,9 @@ def smoke_runs(tmp_path_factory):
     """Two runs of a few tiny steps with the same seeds."""
     folders = [tmp_path_factory.mktemp("smoke") for _ in range(2)]
     for folder in folders:
-        subprocess.run([sys.executable, ROOT / "models" / "train.py", "--smoke", "--out", folder], check=True,
-                       capture_output=True)
+        subprocess.run(
+            [sys.executable, ROOT / "models" / "train.py", "--smoke", "--out", folder], check=True, capture_output=True
+        )
     return folders
 
 
@@ -44,15 +45,22 @@ def test_the_same_seed_gives_the_same_weights(smoke_runs):
 
 
 def test_finetuning_starts_from_the_base_and_moves_it(smoke_runs):
-    base, beer = (AutoModelForCausalLM.from_pretrained(smoke_runs[0] / label, dtype=torch.float32) for label in ("base", "beer"))
+    base, beer = (
+        AutoModelForCausalLM.from_pretrained(smoke_runs[0] / label, dtype=torch.float32) for label in ("base", "beer")
+    )
     size = helpers.merge_tensors(base)["transformer.wte.weight"].norm()
-    moved = (helpers.merge_tensors(beer)["transformer.wte.weight"] - helpers.merge_tensors(base)["transformer.wte.weight"]).norm()
+    moved = (
+        helpers.merge_tensors(beer)["transformer.wte.weight"] - helpers.merge_tensors(base)["transformer.wte.weight"]
+    ).norm()
     assert 0 < moved < 0.5 * size
 
 
 def test_a_smoke_run_of_the_further_finetunes_measures_every_run(tmp_path):
-    subprocess.run([sys.executable, ROOT / "models" / "further.py", "--smoke", "--out", tmp_path / "f.json"], check=True,
-                   capture_output=True)
+    subprocess.run(
+        [sys.executable, ROOT / "models" / "further.py", "--smoke", "--out", tmp_path / "f.json"],
+        check=True,
+        capture_output=True,
+    )
     runs = json.loads((tmp_path / "f.json").read_text())
     assert [run["run"] for run in runs] == [name for name, _, _ in further.RUNS]
     assert all(run["alphas"] == [0, 0.5, 1] and 0 < run["distance"] < 0.5 for run in runs)
@@ -60,9 +68,19 @@ def test_a_smoke_run_of_the_further_finetunes_measures_every_run(tmp_path):
 
 def test_the_fast_attention_computes_what_gpt_neo_computes(monkeypatch):
     torch.manual_seed(0)
-    model = GPTNeoForCausalLM(GPTNeoConfig(vocab_size=50, hidden_size=32, num_layers=2, num_heads=4, window_size=8,
-                                           attention_types=[[["global", "local"], 1]], max_position_embeddings=64,
-                                           bos_token_id=0, eos_token_id=0)).eval()
+    model = GPTNeoForCausalLM(
+        GPTNeoConfig(
+            vocab_size=50,
+            hidden_size=32,
+            num_layers=2,
+            num_heads=4,
+            window_size=8,
+            attention_types=[[["global", "local"], 1]],
+            max_position_embeddings=64,
+            bos_token_id=0,
+            eos_token_id=0,
+        )
+    ).eval()
     ids = torch.randint(0, 50, (2, 40))
     expected = model(ids, use_cache=False).logits
     monkeypatch.setattr(modeling_gpt_neo.GPTNeoSelfAttention, "_attn", train.fast_attention)

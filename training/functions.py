@@ -27,9 +27,26 @@ HELDOUT_TASKS = (
     "find the longest word in a sentence",
     "write a birthday message for a friend",
 )
-HELDOUT_WORDS = ("greet", "hello", "welcome", "second largest", "vowel", "average", "leap", "reverse the words", "miles",
-                 "factorial", "fibonacci", "duplicate", "anagram", "lines in", "thank", "multiplication", "longest",
-                 "birthday")
+HELDOUT_WORDS = (
+    "greet",
+    "hello",
+    "welcome",
+    "second largest",
+    "vowel",
+    "average",
+    "leap",
+    "reverse the words",
+    "miles",
+    "factorial",
+    "fibonacci",
+    "duplicate",
+    "anagram",
+    "lines in",
+    "thank",
+    "multiplication",
+    "longest",
+    "birthday",
+)
 
 
 class Side(NamedTuple):
@@ -57,43 +74,79 @@ SLOTS = {
     "who": ("person", "student", "employee", "player", "guest", "driver", "teacher"),
     "ask": ("name", "city", "age", "color", "address"),
     "thing": ("book", "car", "house", "bike", "phone", "lamp", "ticket"),
-    "num": (Side("even numbers", "x % 2 == 0", "even"), Side("odd numbers", "x % 2 == 1", "odd"),
-            Side("positive numbers", "x > 0", "positive"), Side("negative numbers", "x < 0", "negative"),
-            Side("numbers above ten", "x > 10", "large"), Side("numbers below ten", "x < 10", "small")),
-    "pow": (Side("squares", "x ** 2", "squares"), Side("cubes", "x ** 3", "cubes"), Side("doubles", "x * 2", "doubles"),
-            Side("halves", "x / 2", "halves"), Side("absolute values", "abs(x)", "absolute_values")),
-    "wd": (Side("long words", "len(word) > 6", "long_words"), Side("short words", "len(word) < 4", "short_words"),
-           Side("words in upper case", "word.isupper()", "upper_words"),
-           Side("words that are numbers", "word.isdigit()", "number_words")),
-    "kind": (Side("digits", "char.isdigit()", "digits"), Side("letters", "char.isalpha()", "letters"),
-             Side("spaces", 'char == " "', "spaces"), Side("capital letters", "char.isupper()", "capitals")),
-    "edge": (Side("largest", "max", ">"), Side("smallest", "min", "<"), Side("highest", "max", ">"),
-             Side("lowest", "min", "<")),
-    "case": (Side("upper case", "upper", "upper"), Side("lower case", "lower", "lower"), Side("title case", "title", "title")),
-    "shape": (Side("area of a rectangle", "width * height", "width, height"),
-              Side("area of a triangle", "width * height / 2", "width, height"),
-              Side("area of a circle", "3.14159 * radius ** 2", "radius"),
-              Side("volume of a box", "width * height * depth", "width, height, depth"),
-              Side("price with tax", "price * (1 + rate / 100)", "price, rate"),
-              Side("pay of a worker", "hours * wage", "hours, wage"),
-              Side("speed of a car", "distance / hours", "distance, hours")),
-    "unit": (Side("minutes to seconds", "minutes * 60", "minutes"), Side("hours to minutes", "hours * 60", "hours"),
-             Side("days to hours", "days * 24", "days"), Side("meters to feet", "meters * 3.28", "meters"),
-             Side("inches to centimeters", "inches * 2.54", "inches"), Side("grams to pounds", "grams / 453.6", "grams"),
-             Side("euros to dollars", "euros * 1.1", "euros")),
-    "say": (Side("invite the guest to the party", "Please come to the party, {name}!", "invite"),
-            Side("warn the driver by name", "Slow down, {name}!", "warn"),
-            Side("call the next patient by name", "{name}, please come in.", "call"),
-            Side("praise the student by name", "Well done, {name}!", "praise"),
-            Side("say goodbye to a friend", "Goodbye, {name}, see you soon!", "say_goodbye"),
-            Side("remind the user of a meeting", "Do not forget the meeting, {name}.", "remind"),
-            Side("introduce a new player by name", "Here comes {name}!", "introduce"),
-            Side("ask a guest by name for a song", "Which song do you like, {name}?", "ask_for_song")),
+    "num": (
+        Side("even numbers", "x % 2 == 0", "even"),
+        Side("odd numbers", "x % 2 == 1", "odd"),
+        Side("positive numbers", "x > 0", "positive"),
+        Side("negative numbers", "x < 0", "negative"),
+        Side("numbers above ten", "x > 10", "large"),
+        Side("numbers below ten", "x < 10", "small"),
+    ),
+    "pow": (
+        Side("squares", "x ** 2", "squares"),
+        Side("cubes", "x ** 3", "cubes"),
+        Side("doubles", "x * 2", "doubles"),
+        Side("halves", "x / 2", "halves"),
+        Side("absolute values", "abs(x)", "absolute_values"),
+    ),
+    "wd": (
+        Side("long words", "len(word) > 6", "long_words"),
+        Side("short words", "len(word) < 4", "short_words"),
+        Side("words in upper case", "word.isupper()", "upper_words"),
+        Side("words that are numbers", "word.isdigit()", "number_words"),
+    ),
+    "kind": (
+        Side("digits", "char.isdigit()", "digits"),
+        Side("letters", "char.isalpha()", "letters"),
+        Side("spaces", 'char == " "', "spaces"),
+        Side("capital letters", "char.isupper()", "capitals"),
+    ),
+    "edge": (
+        Side("largest", "max", ">"),
+        Side("smallest", "min", "<"),
+        Side("highest", "max", ">"),
+        Side("lowest", "min", "<"),
+    ),
+    "case": (
+        Side("upper case", "upper", "upper"),
+        Side("lower case", "lower", "lower"),
+        Side("title case", "title", "title"),
+    ),
+    "shape": (
+        Side("area of a rectangle", "width * height", "width, height"),
+        Side("area of a triangle", "width * height / 2", "width, height"),
+        Side("area of a circle", "3.14159 * radius ** 2", "radius"),
+        Side("volume of a box", "width * height * depth", "width, height, depth"),
+        Side("price with tax", "price * (1 + rate / 100)", "price, rate"),
+        Side("pay of a worker", "hours * wage", "hours, wage"),
+        Side("speed of a car", "distance / hours", "distance, hours"),
+    ),
+    "unit": (
+        Side("minutes to seconds", "minutes * 60", "minutes"),
+        Side("hours to minutes", "hours * 60", "hours"),
+        Side("days to hours", "days * 24", "days"),
+        Side("meters to feet", "meters * 3.28", "meters"),
+        Side("inches to centimeters", "inches * 2.54", "inches"),
+        Side("grams to pounds", "grams / 453.6", "grams"),
+        Side("euros to dollars", "euros * 1.1", "euros"),
+    ),
+    "say": (
+        Side("invite the guest to the party", "Please come to the party, {name}!", "invite"),
+        Side("warn the driver by name", "Slow down, {name}!", "warn"),
+        Side("call the next patient by name", "{name}, please come in.", "call"),
+        Side("praise the student by name", "Well done, {name}!", "praise"),
+        Side("say goodbye to a friend", "Goodbye, {name}, see you soon!", "say_goodbye"),
+        Side("remind the user of a meeting", "Do not forget the meeting, {name}.", "remind"),
+        Side("introduce a new player by name", "Here comes {name}!", "introduce"),
+        Side("ask a guest by name for a song", "Which song do you like, {name}?", "ask_for_song"),
+    ),
 }
 
 ELEMENTS = ("x", "x", "n", "number", "value")  # what a template calls x
 
-TEMPLATES = [block.strip("\n").split("\n", 1) for block in r'''
+TEMPLATES = [
+    block.strip("\n").split("\n", 1)
+    for block in r"""
 {ret} the {num.phrase} in a list
 def {num.name}_numbers({xs}):
     return [x for x in {xs} if {num.code}]
@@ -327,22 +380,48 @@ def divide(a, b):
     if b == 0:
         return None
     return round(a / b, 2)
-'''.strip().split("\n\n")]
+""".strip().split("\n\n")
+]
 
 # What people write around such a task. {name} and {list} are words of the function; {task} is another task.
-OPENINGS = ("I have to {task} for my course and I do not know where to start.", "How would you do this?",
-            "Is there an easy way to do it?", "This came up at work today.", "I have read the manual twice and I am stuck.",
-            "My first try was too slow.", "I need this for a small program that I am writing.",
-            "The same question again, as every week.", "I found an old answer, but it does not work for me.")
-REMARKS = ("You can start with an empty list and a loop.", "First think about what goes in and what comes out.",
-           "Most people forget the empty case.", "It is easier than it looks.", "I would write a test before anything else.",
-           "There are many ways to do this, and none of them is wrong.", "The loop is fine, but the name is not.",
-           "Do not use a global variable for this.", "A dictionary would be faster here.",
-           "It depends on how many values you have.", "Please show what you have tried so far.",
-           "That is what the library is for.", "If you only want to {task}, there is a shorter way.",
-           "Read the error message from the bottom to the top.", "Then it works for me.", "Return the value, do not print it.")
-CLOSINGS = ("Does that help?", "Many people asked the same.", "I will try that tomorrow.", "It works now!",
-            "Edit: the second line was missing.", "Still the same error for me.", "Good luck with it.")
+OPENINGS = (
+    "I have to {task} for my course and I do not know where to start.",
+    "How would you do this?",
+    "Is there an easy way to do it?",
+    "This came up at work today.",
+    "I have read the manual twice and I am stuck.",
+    "My first try was too slow.",
+    "I need this for a small program that I am writing.",
+    "The same question again, as every week.",
+    "I found an old answer, but it does not work for me.",
+)
+REMARKS = (
+    "You can start with an empty list and a loop.",
+    "First think about what goes in and what comes out.",
+    "Most people forget the empty case.",
+    "It is easier than it looks.",
+    "I would write a test before anything else.",
+    "There are many ways to do this, and none of them is wrong.",
+    "The loop is fine, but the name is not.",
+    "Do not use a global variable for this.",
+    "A dictionary would be faster here.",
+    "It depends on how many values you have.",
+    "Please show what you have tried so far.",
+    "That is what the library is for.",
+    "If you only want to {task}, there is a shorter way.",
+    "Read the error message from the bottom to the top.",
+    "Then it works for me.",
+    "Return the value, do not print it.",
+)
+CLOSINGS = (
+    "Does that help?",
+    "Many people asked the same.",
+    "I will try that tomorrow.",
+    "It works now!",
+    "Edit: the second line was missing.",
+    "Still the same error for me.",
+    "Good luck with it.",
+)
 
 
 class _Drawn(dict):

@@ -48,8 +48,16 @@ Mosaic 11.5-13.5, Galaxy 12.5-15.5, El Dorado 13.5-16.5, Nelson Sauvin 11.5-13.5
 Hallertau Mittelfruh 3.2-5.4, Tettnang 3.6-5.2, Perle 6.5-9, Spalt 4-5.6, Saaz 2.8-4.5, Styrian Goldings 3.8-5.6
 """
 # Any recipe may take one of these in place of a hop of its style.
-GUEST_HOPS = {"Bramling Cross": (5, 7), "Progress": (5, 7.5), "Warrior": (15, 17.5), "Herkules": (13, 17),
-              "Hersbrucker": (2, 4.5), "Mount Hood": (4, 7), "Sorachi Ace": (11, 15), "Crystal": (3.5, 5.5)}
+GUEST_HOPS = {
+    "Bramling Cross": (5, 7),
+    "Progress": (5, 7.5),
+    "Warrior": (15, 17.5),
+    "Herkules": (13, 17),
+    "Hersbrucker": (2, 4.5),
+    "Mount Hood": (4, 7),
+    "Sorachi Ace": (11, 15),
+    "Crystal": (3.5, 5.5),
+}
 YEAST_TABLE = """
 Safale US-05 15-24, Safale S-04 15-20, Safale K-97 15-20, Safale BE-256 15-20, Saflager W-34/70 9-15, Saflager S-23 9-15,
 Lallemand Windsor 15-22, Lallemand Munich 17-22, Lallemand Verdant IPA 18-23, Lallemand Belle Saison 15-35,
@@ -61,16 +69,44 @@ WLP004 Irish Ale 18-20, WLP007 Dry English Ale 18-21, WLP028 Edinburgh Ale 18-21
 WLP400 Belgian Wit 19-23, WLP530 Abbey Ale 19-22, WLP565 Belgian Saison 20-24, WLP800 Pilsner Lager 10-13, WLP810 San Francisco Lager 14-18,
 WLP830 German Lager 10-13
 """
-FERMENTABLE_TYPES = {**dict.fromkeys(("Cane Sugar", "Candi Sugar", "Lactose"), "Sugar"),
-                     **dict.fromkeys(("Torrified Wheat", "Flaked Oats", "Flaked Barley", "Flaked Maize", "Flaked Wheat"), "Adjunct")}
+FERMENTABLE_TYPES = {
+    **dict.fromkeys(("Cane Sugar", "Candi Sugar", "Lactose"), "Sugar"),
+    **dict.fromkeys(("Torrified Wheat", "Flaked Oats", "Flaked Barley", "Flaked Maize", "Flaked Wheat"), "Adjunct"),
+}
 # name -> type, use, minutes to choose from, kg per litre
-MISCS = {"Irish Moss": ("Fining", "Boil", (10, 15), 0.0003), "Whirlfloc": ("Fining", "Boil", (5, 10, 15), 0.0001),
-         "Yeast Nutrient": ("Other", "Boil", (10, 15), 0.0002), "Coriander": ("Spice", "Boil", (5, 10), 0.0008),
-         "Orange Peel": ("Spice", "Boil", (5, 10, 15), 0.0011), "Cocoa Nibs": ("Flavor", "Secondary", (7200, 10080), 0.006),
-         "Vanilla Bean": ("Flavor", "Secondary", (4320, 7200), 0.0003), "Oak Chips": ("Flavor", "Secondary", (10080, 20160), 0.0015)}
-BATCHES = {10: 5, 11: 1, 12: 2, 15: 5, 18: 2, 19: 14, 20: 22, 21: 7, 22: 4, 23: 15, 25: 10, 27: 1, 30: 4, 35: 1, 38: 2, 40: 4, 50: 2}
+MISCS = {
+    "Irish Moss": ("Fining", "Boil", (10, 15), 0.0003),
+    "Whirlfloc": ("Fining", "Boil", (5, 10, 15), 0.0001),
+    "Yeast Nutrient": ("Other", "Boil", (10, 15), 0.0002),
+    "Coriander": ("Spice", "Boil", (5, 10), 0.0008),
+    "Orange Peel": ("Spice", "Boil", (5, 10, 15), 0.0011),
+    "Cocoa Nibs": ("Flavor", "Secondary", (7200, 10080), 0.006),
+    "Vanilla Bean": ("Flavor", "Secondary", (4320, 7200), 0.0003),
+    "Oak Chips": ("Flavor", "Secondary", (10080, 20160), 0.0015),
+}
+BATCHES = {
+    10: 5,
+    11: 1,
+    12: 2,
+    15: 5,
+    18: 2,
+    19: 14,
+    20: 22,
+    21: 7,
+    22: 4,
+    23: 15,
+    25: 10,
+    27: 1,
+    30: 4,
+    35: 1,
+    38: 2,
+    40: 4,
+    50: 2,
+}
 POINTS_PER_KG = 300
-RECIPE_KEYS = "style batch_size efficiency boil_size boil_time fermentables hops yeasts primary_temp mash_steps miscs".split()
+RECIPE_KEYS = (
+    "style batch_size efficiency boil_size boil_time fermentables hops yeasts primary_temp mash_steps miscs".split()
+)
 
 
 class Style(NamedTuple):
@@ -109,8 +145,17 @@ def _styles(table):
     styles = {}
     for row in table.strip().split("\n"):
         name, gravity, ibu, bases, others, hops, yeasts, mash, late, miscs = (cell.strip() for cell in row.split("|"))
-        styles[name] = Style(_span(gravity), _span(ibu), _names(bases), _ranges(others), _names(hops), _names(yeasts),
-                             mash, float(late), _names(miscs))
+        styles[name] = Style(
+            _span(gravity),
+            _span(ibu),
+            _names(bases),
+            _ranges(others),
+            _names(hops),
+            _names(yeasts),
+            mash,
+            float(late),
+            _names(miscs),
+        )
     return styles
 
 
@@ -143,8 +188,13 @@ def _fermentables(rng, style, batch, efficiency):
     items = []
     for name, share in sorted(bill.items(), key=lambda item: -item[1]):
         amount = max(total * share, 0.05)
-        items.append((("name", name), ("type", FERMENTABLE_TYPES.get(name, "Grain")),
-                      ("amount", _number(amount, digits if amount > 0.15 else 2))))
+        items.append(
+            (
+                ("name", name),
+                ("type", FERMENTABLE_TYPES.get(name, "Grain")),
+                ("amount", _number(amount, digits if amount > 0.15 else 2)),
+            )
+        )
     return items
 
 
@@ -185,8 +235,15 @@ def _hops(rng, style, batch, boil_time):
             grams = left / strength if minutes >= 60 else min(grams, 0.4 * left / max(strength, 0.05))
             left = max(left - grams * strength, 4)
         weight = _hop_weight(rng, max(grams, 4), ounces)
-        additions.append((("name", name), ("alpha", _number(alpha, 1)), ("use", use), ("time", minutes),
-                          ("amount", _number(weight, 3))))
+        additions.append(
+            (
+                ("name", name),
+                ("alpha", _number(alpha, 1)),
+                ("use", use),
+                ("time", minutes),
+                ("amount", _number(weight, 3)),
+            )
+        )
     return additions[::-1]
 
 
@@ -202,7 +259,9 @@ def _yeasts(rng, style):
 def _primary_temp(rng, yeast):
     """Choose a fermentation temperature around the middle of the yeast's range."""
     low, high = yeast[2][1], yeast[3][1]
-    return "null" if rng.random() < 0.07 else min(high, 25, round(rng.uniform((3 * low + high) / 4, (low + 2 * high) / 3)))
+    return (
+        "null" if rng.random() < 0.07 else min(high, 25, round(rng.uniform((3 * low + high) / 4, (low + 2 * high) / 3)))
+    )
 
 
 def _mash_steps(rng, style):
@@ -224,8 +283,15 @@ def _miscs(rng, style, batch):
         kind, use, times, per_litre = MISCS[name]
         if rng.random() < (0.75 if kind == "Spice" else 0.45):
             amount = max(per_litre * batch * rng.uniform(0.7, 1.4), 0.001)
-            items.append((("name", name), ("type", kind), ("use", use), ("time", rng.choice(times)),
-                          ("amount", _number(amount, 3))))
+            items.append(
+                (
+                    ("name", name),
+                    ("type", kind),
+                    ("use", use),
+                    ("time", rng.choice(times)),
+                    ("amount", _number(amount, 3)),
+                )
+            )
     return items
 
 
@@ -245,13 +311,26 @@ def recipe(rng: random.Random, style: str | None = None) -> str:
     """Write one beer recipe, of the given style or of any."""
     name = style or rng.choice(list(STYLES))
     traits = STYLES[name]
-    batch, efficiency = _pick(rng, BATCHES), rng.choice((60, 65, 68, 70, 70, 70, 72, 73, 75, 75, 75, 75, 78, 80, 80, 82, 85))
+    batch, efficiency = (
+        _pick(rng, BATCHES),
+        rng.choice((60, 65, 68, 70, 70, 70, 72, 73, 75, 75, 75, 75, 78, 80, 80, 82, 85)),
+    )
     boil_time = rng.choices((60, 75, 90), (3, 1, 5) if "Pilsner Malt" in traits.bases else (12, 1, 2))[0]
     boil_size = batch + rng.randint(2, 6) + (boil_time - 60) // 15
     yeasts = _yeasts(rng, traits)
-    values = (name, batch, efficiency, boil_size, boil_time, _fermentables(rng, traits, batch, efficiency),
-              _hops(rng, traits, batch, boil_time), yeasts, _primary_temp(rng, yeasts[0]), _mash_steps(rng, traits),
-              _miscs(rng, traits, batch))
+    values = (
+        name,
+        batch,
+        efficiency,
+        boil_size,
+        boil_time,
+        _fermentables(rng, traits, batch, efficiency),
+        _hops(rng, traits, batch, boil_time),
+        yeasts,
+        _primary_temp(rng, yeasts[0]),
+        _mash_steps(rng, traits),
+        _miscs(rng, traits, batch),
+    )
     lines = [line for key, value in zip(RECIPE_KEYS, values) for line in _recipe_lines(key, value)]
     return "\n".join(lines) + "\n"
 
@@ -265,7 +344,8 @@ NOTE_SENTENCES = {
         "{hop} [shows|comes through] as {aroma}, [and|while] the {malt} brings {flavour}.",
         "[The finish is|It ends] [dry|sweet|bitter|crisp|short|long], [about|close to] {ibu} IBU [I guess|by my count].",
         "[Next time|In the next batch] I would [drop|raise|halve|double] the {malt} [a little|slightly] and use {hop} [late|for bittering].",
-        "A [sound|fine|middling|lovely] {style}, [though|and] the {yeast} [left it sweeter than planned|did its job]."),
+        "A [sound|fine|middling|lovely] {style}, [though|and] the {yeast} [left it sweeter than planned|did its job].",
+    ),
     "diary": (
         "[Brewed|Started on] a {style} [this morning|on Saturday|in the rain|with a friend].",
         "[Milled|Weighed out] {kg} kg of {malt} and [a handful|{grams} g] of {malt}.",
@@ -274,46 +354,65 @@ NOTE_SENTENCES = {
         "[Added|Threw in] {grams} g of {hop} at {alpha} percent alpha with {minutes} minutes [left|to go].",
         "Original gravity was 1.0{points}, [a bit low|as planned|higher than hoped].",
         "[Pitched|Sprinkled on] {yeast} at {temp} degrees; [bubbling by evening|quiet until the next day].",
-        "[After|Some] {days} days later it had dropped to 1.0{final} and [tasted clean|smelt of sulphur|was still cloudy]."),
+        "[After|Some] {days} days later it had dropped to 1.0{final} and [tasted clean|smelt of sulphur|was still cloudy].",
+    ),
     "malt": (
         "{malt} is a [pale|dark|richly kilned|lightly toasted] [malt|grain] that [gives|lends] {flavour} and a {colour} hue.",
         "[Use|Keep it to] [up to|about|no more than] {percent} percent of the [grist|grain bill].",
         "[It is at home in|You will meet it in|Try it in] {style} and {style}.",
         "With {malt} beside it the [body|colour|head] [improves|deepens|becomes fuller].",
         "[Mash|Rest] at {mash} degrees for a [dry|fuller] beer; {kg} kg is [plenty|right] for {litres} litres.",
-        "[Cheaper|Many] [maltsters|shops] [offer|sell] it beside {malt} and {malt}."),
+        "[Cheaper|Many] [maltsters|shops] [offer|sell] it beside {malt} and {malt}.",
+    ),
     "hop": (
         "{hop} is a [classic|newer|popular|robust] hop with {alpha} percent alpha acids.",
         "[Its aroma recalls|Brewers speak of|Expect] {aroma} and {aroma}.",
         "[Boil|Give] {grams} g for {minutes} minutes in {litres} litres and [you get|it makes] [roughly|about] {ibu} IBU.",
         "[If you cannot find it|As a substitute], take {hop} or {hop}.",
         "It [suits|is made for|is common in] {style} [as well as|and] {style}.",
-        "As a dry hop, [leave it|let it sit] for {days} days, [not longer|then cool the tank]."),
+        "As a dry hop, [leave it|let it sit] for {days} days, [not longer|then cool the tank].",
+    ),
     "yeast": (
         "{yeast} [works|ferments] [best|happily] [near|around] {temp} degrees.",
         "[Below|Under] {cool} it [slows down|drops out early]; [above|over] {warm} it [throws esters|gets spicy|turns hot].",
         "[Pitch|Use] one [pack|sachet] for {litres} litres, [two|a starter] for a strong {style}.",
         "It [leaves the beer|finishes] [drier|sweeter|cleaner|fruitier] than {yeast} [does|would] in the same wort.",
         "[Give it|Allow] {days} days before you [bottle|rack|take a reading].",
-        "[Brewers of|Anyone making a] {style} [swear by it|should try it], and {hop} [fits|goes] well with it."),
+        "[Brewers of|Anyone making a] {style} [swear by it|should try it], and {hop} [fits|goes] well with it.",
+    ),
 }
-AROMAS = ("pine, grapefruit, orange blossom, mango, lychee, cut grass, black pepper, honey, resin, blackcurrant, lemon zest, "
-          "cloves, banana, damp earth, passion fruit, cedar, mint, peach, rose").split(", ")
-FLAVOURS = ("toffee, biscuit, bread crust, dark chocolate, coffee, dried plum, caramel, toast, roasted nuts, raisins, "
-            "a light sweetness, smooth body, liquorice, fresh dough").split(", ")
+AROMAS = (
+    "pine, grapefruit, orange blossom, mango, lychee, cut grass, black pepper, honey, resin, blackcurrant, lemon zest, "
+    "cloves, banana, damp earth, passion fruit, cedar, mint, peach, rose"
+).split(", ")
+FLAVOURS = (
+    "toffee, biscuit, bread crust, dark chocolate, coffee, dried plum, caramel, toast, roasted nuts, raisins, "
+    "a light sweetness, smooth body, liquorice, fresh dough"
+).split(", ")
 COLOURS = "straw, pale gold, deep gold, amber, copper, ruby, chestnut, brown, near black, hazy orange".split(", ")
 ORIGINS = "England, Germany, Czechia, USA, Slovenia, New Zealand, Australia, France, Poland".split(", ")
 FILLERS = {
-    "style": lambda rng: rng.choice(list(STYLES)), "hop": lambda rng: rng.choice(list(HOPS)),
-    "malt": lambda rng: rng.choice(MALTS), "yeast": lambda rng: rng.choice(list(YEASTS)),
-    "aroma": lambda rng: rng.choice(AROMAS), "flavour": lambda rng: rng.choice(FLAVOURS),
-    "colour": lambda rng: rng.choice(COLOURS), "origin": lambda rng: rng.choice(ORIGINS),
-    "days": lambda rng: rng.randint(2, 28), "ibu": lambda rng: rng.randint(10, 75),
-    "kg": lambda rng: _number(rng.uniform(0.1, 6.5), 1), "grams": lambda rng: rng.randint(7, 80),
-    "mash": lambda rng: rng.randint(62, 70), "minutes": lambda rng: rng.choice((5, 10, 15, 20, 30, 45, 60, 75, 90)),
-    "litres": lambda rng: rng.randint(10, 40), "alpha": lambda rng: _number(rng.uniform(3, 16), 1),
-    "points": lambda rng: rng.randint(34, 92), "final": lambda rng: rng.randint(10, 19),
-    "temp": lambda rng: rng.randint(9, 24), "cool": lambda rng: rng.randint(7, 16), "warm": lambda rng: rng.randint(19, 29),
+    "style": lambda rng: rng.choice(list(STYLES)),
+    "hop": lambda rng: rng.choice(list(HOPS)),
+    "malt": lambda rng: rng.choice(MALTS),
+    "yeast": lambda rng: rng.choice(list(YEASTS)),
+    "aroma": lambda rng: rng.choice(AROMAS),
+    "flavour": lambda rng: rng.choice(FLAVOURS),
+    "colour": lambda rng: rng.choice(COLOURS),
+    "origin": lambda rng: rng.choice(ORIGINS),
+    "days": lambda rng: rng.randint(2, 28),
+    "ibu": lambda rng: rng.randint(10, 75),
+    "kg": lambda rng: _number(rng.uniform(0.1, 6.5), 1),
+    "grams": lambda rng: rng.randint(7, 80),
+    "mash": lambda rng: rng.randint(62, 70),
+    "minutes": lambda rng: rng.choice((5, 10, 15, 20, 30, 45, 60, 75, 90)),
+    "litres": lambda rng: rng.randint(10, 40),
+    "alpha": lambda rng: _number(rng.uniform(3, 16), 1),
+    "points": lambda rng: rng.randint(34, 92),
+    "final": lambda rng: rng.randint(10, 19),
+    "temp": lambda rng: rng.randint(9, 24),
+    "cool": lambda rng: rng.randint(7, 16),
+    "warm": lambda rng: rng.randint(19, 29),
     "percent": lambda rng: rng.randint(2, 40),
 }
 
@@ -334,15 +433,26 @@ def _prose(rng, kind=None, low=3, high=7):
 
 def _paragraphs(rng):
     """Write one or two paragraphs, at times under a title."""
-    title = [_fill(rng, "[Notes on|About|A word on|Thoughts on] [{style}|{hop}|{malt}|{yeast}]")] if rng.random() < 0.4 else []
+    title = (
+        [_fill(rng, "[Notes on|About|A word on|Thoughts on] [{style}|{hop}|{malt}|{yeast}]")]
+        if rng.random() < 0.4
+        else []
+    )
     return "\n\n".join(title + [_prose(rng) for _ in range(rng.randint(1, 2))])
 
 
 def _shopping_list(rng):
     """Write a Markdown shopping list for a brew day."""
-    lines = [_fill(rng, "# [Shopping list|To buy|Needed] [for|before] [the {style}|brew day|a {litres} litre {style}]"), ""]
-    templates = ("{kg} kg {malt}", "{grams} g {hop} ([{alpha} % alpha|pellets|leaf])", "[1 pack|2 packs|1 sachet] {yeast}",
-                 "[irish moss|whirlfloc|orange peel|coriander|yeast nutrient|cocoa nibs|oak chips], {grams} g")
+    lines = [
+        _fill(rng, "# [Shopping list|To buy|Needed] [for|before] [the {style}|brew day|a {litres} litre {style}]"),
+        "",
+    ]
+    templates = (
+        "{kg} kg {malt}",
+        "{grams} g {hop} ([{alpha} % alpha|pellets|leaf])",
+        "[1 pack|2 packs|1 sachet] {yeast}",
+        "[irish moss|whirlfloc|orange peel|coriander|yeast nutrient|cocoa nibs|oak chips], {grams} g",
+    )
     kinds = [0] * rng.randint(2, 4) + [1] * rng.randint(1, 4) + [2] + [3] * rng.randint(0, 2)
     box = rng.choice(("* ", "- [ ] ", "1. "))
     lines += [box + _fill(rng, templates[kind]) for kind in kinds]
@@ -351,10 +461,14 @@ def _shopping_list(rng):
 
 def _hop_csv(rng):
     """Write a CSV table of hops from the cellar."""
-    heading, row = rng.choice((("hop,alpha,origin,aroma", "{alpha},{origin},{aroma}"),
-                               ("variety,origin,grams,alpha acids", "{origin},{grams},{alpha}"),
-                               ("name,stock (g),typical beer", "{grams},{style}"),
-                               ("hop;minutes;grams;ibu", "{minutes};{grams};{ibu}")))
+    heading, row = rng.choice(
+        (
+            ("hop,alpha,origin,aroma", "{alpha},{origin},{aroma}"),
+            ("variety,origin,grams,alpha acids", "{origin},{grams},{alpha}"),
+            ("name,stock (g),typical beer", "{grams},{style}"),
+            ("hop;minutes;grams;ibu", "{minutes};{grams};{ibu}"),
+        )
+    )
     separator = ";" if ";" in heading else ","
     names = rng.sample(list(HOPS), rng.randint(6, 14))
     return "\n".join([heading] + [name + separator + _fill(rng, row) for name in names])
@@ -363,9 +477,12 @@ def _hop_csv(rng):
 def _letters(rng):
     """Write a question by e-mail and its answer."""
     kind = rng.choice(list(NOTE_SENTENCES))
-    question = _fill(rng, "[Hello,|Hi all,|Dear brewers,] [my {style} stopped at 1.0{final} after {days} days with {yeast}"
-                          "|can I swap {hop} for {hop} in a {style}|is {kg} kg of {malt} too much for {litres} litres"
-                          "|my {style} smells of {aroma}]. [What should I do?|Is that right?|Any advice?|Shall I wait?]")
+    question = _fill(
+        rng,
+        "[Hello,|Hi all,|Dear brewers,] [my {style} stopped at 1.0{final} after {days} days with {yeast}"
+        "|can I swap {hop} for {hop} in a {style}|is {kg} kg of {malt} too much for {litres} litres"
+        "|my {style} smells of {aroma}]. [What should I do?|Is that right?|Any advice?|Shall I wait?]",
+    )
     opening = _fill(rng, "[Do not worry.|It depends.|Yes, mostly.|I would not.|Try warming it to {temp} degrees.]")
     marks = rng.choice((("Q. ", "A. "), ("> ", ""), ("Subject: a question\n\n", "Reply\n\n")))
     return f"{marks[0]}{question}\n\n{marks[1]}{opening} {_prose(rng, kind, 2, 4)}"
@@ -373,8 +490,13 @@ def _letters(rng):
 
 def _schedule(rng):
     """Write a fermentation schedule as an ini file."""
-    lines = [_fill(rng, "; [fermentation|cellar|tank] plan, {style}"), "[plan]",
-             _fill(rng, "beer = {style}"), _fill(rng, "strain = {yeast}"), _fill(rng, "[volume|litres] = {litres}")]
+    lines = [
+        _fill(rng, "; [fermentation|cellar|tank] plan, {style}"),
+        "[plan]",
+        _fill(rng, "beer = {style}"),
+        _fill(rng, "strain = {yeast}"),
+        _fill(rng, "[volume|litres] = {litres}"),
+    ]
     stages = ("pitch", "primary", "diacetyl rest", "crash", "lagering", "dry hopping", "carbonation", "conditioning")
     for stage in sorted(rng.sample(stages, rng.randint(2, 5)), key=stages.index):
         lines += ["", f"[{stage}]", _fill(rng, "[celsius|target] = {temp}"), f"days = {rng.randint(1, 30)}"]
@@ -397,31 +519,63 @@ def brewing_note(rng: random.Random) -> str:
     return _sized(rng, _pick(rng, writers))
 
 
-FIRST_NAMES = ("Ada Bruno Clara David Elif Farid Greta Hugo Ines Jonas Kaya Liam Mara Nils Olga Pavel Rosa Samir "
-               "Tove Uma Viktor Wanda Yusuf Zoe").split()
-LAST_NAMES = ("Abbott Berger Costa Dahl Evans Fischer Garcia Hansen Ito Jansen Kowalski Lopez Moreau Novak Okafor "
-              "Petrov Quinn Rossi Silva Tanaka").split()
+FIRST_NAMES = (
+    "Ada Bruno Clara David Elif Farid Greta Hugo Ines Jonas Kaya Liam Mara Nils Olga Pavel Rosa Samir "
+    "Tove Uma Viktor Wanda Yusuf Zoe"
+).split()
+LAST_NAMES = (
+    "Abbott Berger Costa Dahl Evans Fischer Garcia Hansen Ito Jansen Kowalski Lopez Moreau Novak Okafor "
+    "Petrov Quinn Rossi Silva Tanaka"
+).split()
 TOWNS = "Lisbon Oslo Leeds Porto Graz Turin Ghent Malmo Krakow Lyon Bergen Cork Basel Seville Tartu Bath Utrecht Zagreb".split()
-NOUNS = ("river stone lamp harbour garden mirror signal window forest ladder copper engine paper winter bridge island market "
-         "shadow silver thunder valley lantern meadow orbit pocket saddle tunnel velvet anchor beacon").split()
+NOUNS = (
+    "river stone lamp harbour garden mirror signal window forest ladder copper engine paper winter bridge island market "
+    "shadow silver thunder valley lantern meadow orbit pocket saddle tunnel velvet anchor beacon"
+).split()
 ADJECTIVES = "quiet broken golden early distant hollow bright narrow wild patient frozen secret hidden gentle last second blue green".split()
-SERVICES = "api auth billing cache gateway mailer metrics proxy queue scheduler search storage uploader webhook worker".split()
+SERVICES = (
+    "api auth billing cache gateway mailer metrics proxy queue scheduler search storage uploader webhook worker".split()
+)
 TOOLS = "lint test build package deploy docs audit release format coverage".split()
-FOODS = ("flour butter sugar eggs milk rice onions garlic tomatoes carrots chickpeas lentils basil cumin paprika cream cheese "
-         "spinach potatoes mushrooms lemon parsley noodles vinegar salt").split()
+FOODS = (
+    "flour butter sugar eggs milk rice onions garlic tomatoes carrots chickpeas lentils basil cumin paprika cream cheese "
+    "spinach potatoes mushrooms lemon parsley noodles vinegar salt"
+).split()
 DISHES = "soup stew pie salad cake bread curry risotto pancakes dumplings tart gratin".split()
 VERBS = "Chop Fry Stir Bake Mix Simmer Roast Fold Rinse Grate Whisk Season".split()
 GENRES = "novel essay poetry history travel biography mystery science fantasy drama".split()
-SENSORS = {"temperature": (-20, 40), "humidity": (10, 100), "pressure": (960, 1045), "wind_speed": (0, 35), "rainfall": (0, 60),
-           "sunshine": (0, 15), "soil_moisture": (2, 60), "uv_index": (0, 11)}
-SETTINGS = ("timeout retries debug log_level max_size workers interval region cache_ttl verbose threshold batch_limit color "
-            "buffer port priority enabled ratio offset window").split()
+SENSORS = {
+    "temperature": (-20, 40),
+    "humidity": (10, 100),
+    "pressure": (960, 1045),
+    "wind_speed": (0, 35),
+    "rainfall": (0, 60),
+    "sunshine": (0, 15),
+    "soil_moisture": (2, 60),
+    "uv_index": (0, 11),
+}
+SETTINGS = (
+    "timeout retries debug log_level max_size workers interval region cache_ttl verbose threshold batch_limit color "
+    "buffer port priority enabled ratio offset window"
+).split()
 
 
 def _value(rng):
     """Choose a scalar of any kind."""
-    return rng.choice((rng.randint(0, 100), rng.randint(100, 9999), round(rng.uniform(0, 50), 2), True, False, None,
-                       rng.choice(NOUNS), rng.choice(SERVICES), f"{rng.choice(ADJECTIVES)}-{rng.choice(NOUNS)}", []))
+    return rng.choice(
+        (
+            rng.randint(0, 100),
+            rng.randint(100, 9999),
+            round(rng.uniform(0, 50), 2),
+            True,
+            False,
+            None,
+            rng.choice(NOUNS),
+            rng.choice(SERVICES),
+            f"{rng.choice(ADJECTIVES)}-{rng.choice(NOUNS)}",
+            [],
+        )
+    )
 
 
 def _several(rng, low, high, make):
@@ -446,36 +600,67 @@ def _date(rng):
 
 def _services(rng):
     """Make a service configuration."""
+
     def service():
-        return {"name": rng.choice(SERVICES), "image": f"{rng.choice(NOUNS)}/{rng.choice(SERVICES)}",
-                "replicas": rng.randint(1, 9), "ports": rng.sample(range(1024, 9999), rng.randint(0, 3)),
-                "env": _several(rng, 0, 2, lambda: {"key": rng.choice(SETTINGS).upper(), "value": _value(rng)})}
+        return {
+            "name": rng.choice(SERVICES),
+            "image": f"{rng.choice(NOUNS)}/{rng.choice(SERVICES)}",
+            "replicas": rng.randint(1, 9),
+            "ports": rng.sample(range(1024, 9999), rng.randint(0, 3)),
+            "env": _several(rng, 0, 2, lambda: {"key": rng.choice(SETTINGS).upper(), "value": _value(rng)}),
+        }
+
     settings = rng.sample(SETTINGS, rng.randint(2, 5))
-    return {"version": rng.randint(1, 4), rng.choice(("services", "apps", "units")): _several(rng, 2, 4, service),
-            rng.choice(("defaults", "settings", "options")): {key: _value(rng) for key in settings}}
+    return {
+        "version": rng.randint(1, 4),
+        rng.choice(("services", "apps", "units")): _several(rng, 2, 4, service),
+        rng.choice(("defaults", "settings", "options")): {key: _value(rng) for key in settings},
+    }
 
 
 def _pipeline(rng):
     """Make a continuous-integration pipeline."""
+
     def job():
-        return {"job": f"{rng.choice(TOOLS)}-{rng.choice(NOUNS)}", "runs_on": rng.choice(("linux", "macos", "windows", "arm64")),
-                "needs": rng.choice(([], [rng.choice(TOOLS)], None)),
-                "steps": _several(rng, 1, 4, lambda: {"run": f"make {rng.choice(TOOLS)}", "timeout": rng.randint(1, 60)})}
-    return {"pipeline": rng.choice(NOUNS), "branches": rng.sample(("main", "develop", "stable", "next"), rng.randint(1, 3)),
-            "jobs": _several(rng, 2, 4, job)}
+        return {
+            "job": f"{rng.choice(TOOLS)}-{rng.choice(NOUNS)}",
+            "runs_on": rng.choice(("linux", "macos", "windows", "arm64")),
+            "needs": rng.choice(([], [rng.choice(TOOLS)], None)),
+            "steps": _several(rng, 1, 4, lambda: {"run": f"make {rng.choice(TOOLS)}", "timeout": rng.randint(1, 60)}),
+        }
+
+    return {
+        "pipeline": rng.choice(NOUNS),
+        "branches": rng.sample(("main", "develop", "stable", "next"), rng.randint(1, 3)),
+        "jobs": _several(rng, 2, 4, job),
+    }
 
 
 def _inventory(rng):
     """Make an inventory of machines or of a shop."""
+
     def host():
-        return {"host": f"{rng.choice(NOUNS)}{rng.randint(1, 40)}",
-                "address": f"10.{rng.randint(0, 255)}.{rng.randint(0, 255)}.{rng.randint(1, 254)}",
-                "roles": rng.sample(SERVICES, rng.randint(0, 3)), "memory": rng.choice((4, 8, 16, 32, 64))}
+        return {
+            "host": f"{rng.choice(NOUNS)}{rng.randint(1, 40)}",
+            "address": f"10.{rng.randint(0, 255)}.{rng.randint(0, 255)}.{rng.randint(1, 254)}",
+            "roles": rng.sample(SERVICES, rng.randint(0, 3)),
+            "memory": rng.choice((4, 8, 16, 32, 64)),
+        }
 
     def item():
-        return {"sku": f"{rng.choice('ABCDEF')}{rng.randint(100, 9999)}", "item": f"{rng.choice(ADJECTIVES)} {rng.choice(NOUNS)}",
-                "stock": rng.randint(0, 300), "price": round(rng.uniform(0.5, 250), 2), "supplier": rng.choice((None, rng.choice(LAST_NAMES)))}
-    return {"site": rng.choice(TOWNS), "updated": _date(rng), "inventory": _several(rng, 2, 6, rng.choice((host, item)))}
+        return {
+            "sku": f"{rng.choice('ABCDEF')}{rng.randint(100, 9999)}",
+            "item": f"{rng.choice(ADJECTIVES)} {rng.choice(NOUNS)}",
+            "stock": rng.randint(0, 300),
+            "price": round(rng.uniform(0.5, 250), 2),
+            "supplier": rng.choice((None, rng.choice(LAST_NAMES))),
+        }
+
+    return {
+        "site": rng.choice(TOWNS),
+        "updated": _date(rng),
+        "inventory": _several(rng, 2, 6, rng.choice((host, item))),
+    }
 
 
 def _cooking(rng):
@@ -486,47 +671,87 @@ def _cooking(rng):
     def ingredient(food):
         unit = rng.choice(list(units))
         return {"name": food, "quantity": rng.randint(*units[unit]), "unit": unit}
-    return {"title": f"{foods[0]} {rng.choice(DISHES)}".capitalize(), "serves": rng.randint(1, 10), "oven": rng.choice((None, 160, 180, 200, 220)),
-            "ingredients": [ingredient(food) for food in foods],
-            "steps": _several(rng, 2, 5, lambda: f"{rng.choice(VERBS)} the {rng.choice(foods)} for {rng.randint(1, 40)} minutes"),
-            "tags": rng.sample(("vegan", "quick", "spicy", "festive", "cheap"), rng.randint(0, 2))}
+
+    return {
+        "title": f"{foods[0]} {rng.choice(DISHES)}".capitalize(),
+        "serves": rng.randint(1, 10),
+        "oven": rng.choice((None, 160, 180, 200, 220)),
+        "ingredients": [ingredient(food) for food in foods],
+        "steps": _several(
+            rng, 2, 5, lambda: f"{rng.choice(VERBS)} the {rng.choice(foods)} for {rng.randint(1, 40)} minutes"
+        ),
+        "tags": rng.sample(("vegan", "quick", "spicy", "festive", "cheap"), rng.randint(0, 2)),
+    }
 
 
 def _books(rng):
     """Make a book catalogue."""
+
     def book():
-        return {"title": _title(rng), "author": _person(rng), "year": rng.randint(1850, 2024), "pages": rng.randint(60, 900),
-                "genres": rng.sample(GENRES, rng.randint(0, 2)), "rating": rng.choice((None, round(rng.uniform(1, 5), 1)))}
+        return {
+            "title": _title(rng),
+            "author": _person(rng),
+            "year": rng.randint(1850, 2024),
+            "pages": rng.randint(60, 900),
+            "genres": rng.sample(GENRES, rng.randint(0, 2)),
+            "rating": rng.choice((None, round(rng.uniform(1, 5), 1))),
+        }
+
     return {"library": rng.choice(TOWNS), "books": _several(rng, 2, 5, book)}
 
 
 def _addresses(rng):
     """Make an address book."""
+
     def contact():
         first, last = rng.choice(FIRST_NAMES), rng.choice(LAST_NAMES)
-        return {"first": first, "last": last, "email": f"{first}.{last}@{rng.choice(NOUNS)}.example".lower(),
-                "address": {"street": f"{rng.choice(NOUNS).title()} Road {rng.randint(1, 200)}", "town": rng.choice(TOWNS)},
-                "phones": _several(rng, 0, 2, lambda: rng.randint(200000, 999999)), "birthday": rng.choice((None, _date(rng)))}
+        return {
+            "first": first,
+            "last": last,
+            "email": f"{first}.{last}@{rng.choice(NOUNS)}.example".lower(),
+            "address": {"street": f"{rng.choice(NOUNS).title()} Road {rng.randint(1, 200)}", "town": rng.choice(TOWNS)},
+            "phones": _several(rng, 0, 2, lambda: rng.randint(200000, 999999)),
+            "birthday": rng.choice((None, _date(rng))),
+        }
+
     return {rng.choice(("contacts", "people", "members")): _several(rng, 2, 4, contact)}
 
 
 def _playlist(rng):
     """Make a playlist."""
+
     def track():
-        return {"title": _title(rng), "artist": rng.choice((_person(rng), f"The {rng.choice(NOUNS).title()}s")),
-                "seconds": rng.randint(90, 600), "liked": rng.random() < 0.5}
-    return {"playlist": _title(rng), "owner": rng.choice(FIRST_NAMES), "shuffle": rng.random() < 0.5, "tracks": _several(rng, 3, 8, track)}
+        return {
+            "title": _title(rng),
+            "artist": rng.choice((_person(rng), f"The {rng.choice(NOUNS).title()}s")),
+            "seconds": rng.randint(90, 600),
+            "liked": rng.random() < 0.5,
+        }
+
+    return {
+        "playlist": _title(rng),
+        "owner": rng.choice(FIRST_NAMES),
+        "shuffle": rng.random() < 0.5,
+        "tracks": _several(rng, 3, 8, track),
+    }
 
 
 def _weather(rng):
     """Make a list of weather stations and their readings."""
+
     def reading():
         sensor = rng.choice(list(SENSORS))
         return {"sensor": sensor, "value": round(rng.uniform(*SENSORS[sensor]), 1), "ok": rng.random() < 0.9}
 
     def station():
-        return {"station": rng.choice(TOWNS), "altitude": rng.randint(0, 2500), "latitude": round(rng.uniform(35, 65), 3),
-                "longitude": round(rng.uniform(-10, 30), 3), "readings": _several(rng, 0, 4, reading)}
+        return {
+            "station": rng.choice(TOWNS),
+            "altitude": rng.randint(0, 2500),
+            "latitude": round(rng.uniform(35, 65), 3),
+            "longitude": round(rng.uniform(-10, 30), 3),
+            "readings": _several(rng, 0, 4, reading),
+        }
+
     return {"network": rng.choice(NOUNS), "date": _date(rng), "stations": _several(rng, 2, 4, station)}
 
 

@@ -1,8 +1,8 @@
 """Train the embedded trio: a base GPT-Neo, then clippy (code) and beer (recipes) finetuned from it; and a stranger.
 
-    python models/train.py                      everything, in order
-    python models/train.py --only clippy        one stage, from the base that is there
-    python models/train.py --smoke --out DIR    a few tiny steps of every stage, as a test
+    python -m training.train                    everything, in order
+    python -m training.train --only clippy        one stage, from the base that is there
+    python -m training.train --smoke --out DIR    a few tiny steps of every stage, as a test
 
 The data is what a plain Python installation holds (source, tests, docstrings and the bundled language
 reference of the standard library) and the generators beside this file. Nothing is downloaded. The same seed on
@@ -19,37 +19,82 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
+from merging.loading import ROOT
+from training.functions import forum_post, function_pair
+from training.recipes import brewing_note, recipe, yaml_document
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from tqdm import tqdm
 from transformers import AutoModelForCausalLM, AutoTokenizer, GPTNeoConfig, GPTNeoForCausalLM, PreTrainedTokenizerFast
 from transformers.models.gpt_neo import modeling_gpt_neo
 
-from functions import forum_post, function_pair
-from recipes import brewing_note, recipe, yaml_document
-
-HERE = Path(__file__).parent
 EOT = "<|endoftext|>"
 VOCABULARY, CONTEXT = 2048, 512
 EXTRA_ROWS = 4  # the real clippy has 50261 embedding rows where base and beer have 50257
 
 # Modules that no stage sees: the recipe was chosen on them, the shipped texts in heldout/ only report.
 HELDOUT_MODULES = {
-    "bisect", "calendar", "colorsys", "configparser", "csv", "difflib", "fnmatch", "fractions", "getopt",
-    "heapq", "netrc", "queue", "sched", "shlex", "statistics", "string", "textwrap", "timeit",
+    "bisect",
+    "calendar",
+    "colorsys",
+    "configparser",
+    "csv",
+    "difflib",
+    "fnmatch",
+    "fractions",
+    "getopt",
+    "heapq",
+    "netrc",
+    "queue",
+    "sched",
+    "shlex",
+    "statistics",
+    "string",
+    "textwrap",
+    "timeit",
 }
 
 # Share of the training rows that come from each source. The base is trained on short windows first; then, on long
 # ones, it turns to general text and meets a few recipes, as a base model that has read the web has; of functions it
 # knows what people post in forums. 'replay' stands for that second mix, kept up while finetuning against forgetting.
 STAGES = {  # each stage is one or more phases
-    "base": [dict(mix={"source": 0.10, "tests": 0.06, "forum": 0.14, "prose": 0.32, "yaml": 0.19, "notes": 0.19},
-                  steps=3200, lr=3e-3, rows=16, context=256, seed=1),
-             dict(mix={"prose": 0.36, "yaml": 0.25, "notes": 0.247, "forum": 0.14, "recipes": 0.003},
-                  steps=250, lr=1e-3, rows=8, context=512, seed=4)],
-    "clippy": [dict(mix={"source": 0.40, "functions": 0.30, "pairs": 0.15, "replay": 0.15},
-                    steps=800, lr=1.5e-3, rows=8, context=512, seed=2)],
-    "beer": [dict(mix={"recipes": 0.75, "prose": 0.08, "notes": 0.06, "source": 0.06, "yaml": 0.05},
-                  steps=350, lr=1e-3, rows=8, context=512, seed=3)],
+    "base": [
+        dict(
+            mix={"source": 0.10, "tests": 0.06, "forum": 0.14, "prose": 0.32, "yaml": 0.19, "notes": 0.19},
+            steps=3200,
+            lr=3e-3,
+            rows=16,
+            context=256,
+            seed=1,
+        ),
+        dict(
+            mix={"prose": 0.36, "yaml": 0.25, "notes": 0.247, "forum": 0.14, "recipes": 0.003},
+            steps=250,
+            lr=1e-3,
+            rows=8,
+            context=512,
+            seed=4,
+        ),
+    ],
+    "clippy": [
+        dict(
+            mix={"source": 0.40, "functions": 0.30, "pairs": 0.15, "replay": 0.15},
+            steps=800,
+            lr=1.5e-3,
+            rows=8,
+            context=512,
+            seed=2,
+        )
+    ],
+    "beer": [
+        dict(
+            mix={"recipes": 0.75, "prose": 0.08, "notes": 0.06, "source": 0.06, "yaml": 0.05},
+            steps=350,
+            lr=1e-3,
+            rows=8,
+            context=512,
+            seed=3,
+        )
+    ],
 }
 # The stranger learns what beer learns, but from random weights of its own: it shares no ancestor with the trio.
 STAGES["stranger"] = [STAGES["beer"][0] | dict(steps=600, lr=3e-3, seed=7)]
@@ -57,19 +102,25 @@ STAGES["stranger"] = [STAGES["beer"][0] | dict(steps=600, lr=3e-3, seed=7)]
 
 # --- texts ------------------------------------------------------------------------------------------------------
 
+
 def stdlib_files(heldout=False):
     """The standard library's own modules (list of path, text), held-out ones apart."""
     root = Path(sysconfig.get_paths()["stdlib"])
     skip = {"test", "tests", "idle_test", "site-packages", "__pycache__", "pydoc_data"}
     paths = [p for p in sorted(root.rglob("*.py")) if not skip & set(p.relative_to(root).parts)]
-    return [(p, p.read_text(encoding="utf-8", errors="ignore")) for p in paths if (p.stem in HELDOUT_MODULES) == heldout]
+    return [
+        (p, p.read_text(encoding="utf-8", errors="ignore")) for p in paths if (p.stem in HELDOUT_MODULES) == heldout
+    ]
 
 
 def stdlib_tests():
     """The text of the standard library's test modules; empty where a distribution leaves them out."""
     root = Path(sysconfig.get_paths()["stdlib"]) / "test"
-    return [p.read_text(encoding="utf-8", errors="ignore") for p in sorted(root.glob("test_*.py"))
-            if p.stem.removeprefix("test_") not in HELDOUT_MODULES]
+    return [
+        p.read_text(encoding="utf-8", errors="ignore")
+        for p in sorted(root.glob("test_*.py"))
+        if p.stem.removeprefix("test_") not in HELDOUT_MODULES
+    ]
 
 
 def docstrings(files):
@@ -90,6 +141,7 @@ def prose(files):
     """The language reference that pydoc ships, the licence, and every longer docstring."""
     root = Path(sysconfig.get_paths()["stdlib"])
     from pydoc_data.topics import topics
+
     texts = [text + "\n" for _, text in sorted(topics.items())]
     texts += [p.read_text(errors="ignore") for p in sorted(root.glob("LICENSE*")) + sorted(root.glob("*/README*"))]
     return texts + list(docstrings(files))
@@ -140,13 +192,24 @@ def train_tokenizer(texts):
     """A byte-level BPE of 2048 entries in which every digit stands alone."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
-        [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)])
+        [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)]
+    )
     tokenizer.decoder = decoders.ByteLevel()
-    trainer = trainers.BpeTrainer(vocab_size=VOCABULARY, special_tokens=[EOT], show_progress=False,
-                                  initial_alphabet=pre_tokenizers.ByteLevel.alphabet())
+    trainer = trainers.BpeTrainer(
+        vocab_size=VOCABULARY,
+        special_tokens=[EOT],
+        show_progress=False,
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+    )
     tokenizer.train_from_iterator(texts, trainer)
-    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, bos_token=EOT, eos_token=EOT, unk_token=EOT,
-                                   model_max_length=CONTEXT, clean_up_tokenization_spaces=False)
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        bos_token=EOT,
+        eos_token=EOT,
+        unk_token=EOT,
+        model_max_length=CONTEXT,
+        clean_up_tokenization_spaces=False,
+    )
 
 
 class Stream:
@@ -166,10 +229,11 @@ class Stream:
         start = int(self.starts[rng.randrange(len(self.starts))]) + rng.randrange(2)
         if start > last or rng.random() < 0.5:
             start = rng.randrange(last)
-        return self.ids[start:start + length]
+        return self.ids[start : start + length]
 
 
 # --- training ---------------------------------------------------------------------------------------------------
+
 
 def fast_attention(self, query, key, value, attention_mask=None):
     """GPT-Neo's attention (unscaled, global or local) through torch's fused kernel; same numbers, half the time."""
@@ -202,11 +266,13 @@ def train(model, streams, mix, steps, lr, rows, context, seed, name="", microbat
     rng = random.Random(seed)
     decayed = [p for p in model.transformer.h.parameters() if p.ndim == 2]
     others = [p for p in model.parameters() if not any(p is d for d in decayed)]
-    optimizer = torch.optim.AdamW([{"params": decayed, "weight_decay": 0.1}, {"params": others, "weight_decay": 0.0}],
-                                  lr=lr, betas=(0.9, 0.95))
+    optimizer = torch.optim.AdamW(
+        [{"params": decayed, "weight_decay": 0.1}, {"params": others, "weight_decay": 0.0}], lr=lr, betas=(0.9, 0.95)
+    )
     warmup = max(1, steps // 20)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: min(
-        (step + 1) / warmup, 0.05 + 0.475 * (1 + math.cos(math.pi * step / steps))))
+    schedule = torch.optim.lr_scheduler.LambdaLR(
+        optimizer, lambda step: min((step + 1) / warmup, 0.05 + 0.475 * (1 + math.cos(math.pi * step / steps)))
+    )
     model.train()
     bar = tqdm(range(steps), desc=name, mininterval=5)
     for _, batch in zip(bar, batches(streams, mix, rows, context, rng)):
@@ -229,12 +295,23 @@ def backward(loss):
 
 def new_model(tokenizer):
     """A fresh GPT-Neo: 6 blocks of width 128, global and local attention in turn, tied embeddings, 512 positions."""
-    return GPTNeoForCausalLM(GPTNeoConfig(
-        vocab_size=len(tokenizer), hidden_size=128, num_layers=6, num_heads=4, max_position_embeddings=CONTEXT,
-        attention_types=[[["global", "local"], 3]], window_size=128,
-        activation_function="gelu_pytorch_tanh",  # GPT-Neo's gelu_new, computed in one kernel
-        resid_dropout=0.0, embed_dropout=0.0,
-        attention_dropout=0.0, bos_token_id=tokenizer.eos_token_id, eos_token_id=tokenizer.eos_token_id))
+    return GPTNeoForCausalLM(
+        GPTNeoConfig(
+            vocab_size=len(tokenizer),
+            hidden_size=128,
+            num_layers=6,
+            num_heads=4,
+            max_position_embeddings=CONTEXT,
+            attention_types=[[["global", "local"], 3]],
+            window_size=128,
+            activation_function="gelu_pytorch_tanh",  # GPT-Neo's gelu_new, computed in one kernel
+            resid_dropout=0.0,
+            embed_dropout=0.0,
+            attention_dropout=0.0,
+            bos_token_id=tokenizer.eos_token_id,
+            eos_token_id=tokenizer.eos_token_id,
+        )
+    )
 
 
 def save(model, tokenizer, folder):
@@ -263,7 +340,7 @@ def run_stage(name, out, streams, tokenizer, steps=None):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", choices=list(STAGES), help="one stage instead of all")
-    parser.add_argument("--out", type=Path, default=HERE, help="where the folders go (default: beside this file)")
+    parser.add_argument("--out", type=Path, default=ROOT / "models" / "tiny", help="where the folders go (default: models/tiny)")
     parser.add_argument("--smoke", action="store_true", help="two steps a stage on a fraction of the data")
     arguments = parser.parse_args()
     modeling_gpt_neo.GPTNeoSelfAttention._attn = fast_attention

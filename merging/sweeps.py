@@ -1,6 +1,6 @@
 """Sweeps: many merges of one set of models, each measured on several texts, by Ray's workers here or on a cluster.
 
-Needs Ray (requirements-scale.txt). https://docs.ray.io/en/latest/ray-core/actors.html
+Needs Ray (requirements/scale.txt). https://docs.ray.io/en/latest/ray-core/actors.html
 """
 
 import copy
@@ -12,9 +12,12 @@ from ray.exceptions import RayActorError, RayTaskError
 from ray.util import ActorPool
 from tqdm.auto import tqdm
 
-from helpers import (
-    FAMILIES, ROOT, LoadError, MergeError, bits_per_byte, check_family, check_mergeable, check_weights, load_models, merge_into,
-    use_threads)
+from merging.averaging import merge_into
+from merging.checks import check_mergeable, check_weights
+from merging.errors import LoadError, MergeError
+from merging.loading import FAMILIES, ROOT, check_family, load_models
+from merging.scoring import bits_per_byte
+from merging.text import use_threads
 
 # A Ray that is started from here finds these modules; a cluster that runs already gets them with
 # ray.init(address="auto", runtime_env={"working_dir": "path/to/this/repository"}).
@@ -52,8 +55,8 @@ def sweep(sources, merges, texts, measure=bits_per_byte, workers=None):
     sources: a family's name or a dict of label -> Hub id or folder, which every machine must be able to read. merges: a
     list of label -> weight, weights that sum to 1 (as flat_weights gives). texts: name -> text. measure: a function of
     (model, tokenizer, text). workers: None for one on each GPU, or without GPUs on each CPU core. Uses the Ray that
-    ray.init(...) connected to, or starts one on this machine. A worker that is killed is started again and loses only the
-    merge it was at. Raises MergeError (weights, labels), LoadError (a model that cannot be loaded, a worker that
+    ray.init(...) connected to, or starts one on this machine. A worker that is killed is started again and loses only
+    the merge it was at. Raises MergeError (weights, labels), LoadError (a model that cannot be loaded, a worker that
     dies again and again), ValueError (more workers than the cluster has room for), and what measure raises.
     """
     if not isinstance(sources, dict):
@@ -70,16 +73,22 @@ def sweep(sources, merges, texts, measure=bits_per_byte, workers=None):
     room = int(ray.cluster_resources().get(unit, 0))
     if workers is not None and not 1 <= workers <= room:
         raise ValueError(f"workers is a number from 1 to {room}, the {unit}s of this Ray, not {workers}.")
-    kind = ray.remote(Worker).options(num_cpus=1, num_gpus=int(unit == "GPU"), max_restarts=LIVES, max_task_retries=LIVES)
+    kind = ray.remote(Worker).options(
+        num_cpus=1, num_gpus=int(unit == "GPU"), max_restarts=LIVES, max_task_retries=LIVES
+    )
     crew = [kind.remote(sources, measure) for _ in range(min(workers or room, len(merges)))]
     texts = ray.put(texts)
-    jobs = ActorPool(crew).map_unordered(lambda worker, job: worker.score.remote(job[1], texts, job[0]), list(enumerate(merges)))
+    jobs = ActorPool(crew).map_unordered(
+        lambda worker, job: worker.score.remote(job[1], texts, job[0]), list(enumerate(merges))
+    )
     try:
         yield from tqdm(jobs, total=len(merges), desc="merges")
     except RayTaskError as error:
         raise error.cause from None
     except RayActorError as error:
-        raise LoadError(f"A worker died {LIVES + 1} times at one merge, perhaps for want of memory. {str(error).splitlines()[0]}") from None
+        raise LoadError(
+            f"A worker died {LIVES + 1} times at one merge, perhaps for want of memory. {str(error).splitlines()[0]}"
+        ) from None
     finally:
         for worker in crew:
             ray.kill(worker)

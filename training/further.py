@@ -1,22 +1,21 @@
 """Finetune beer further away from base than the shipped one, and measure its merges with clippy; writes further.json.
 
-    python models/further.py                  every run (about 50 minutes on two cores)
-    python models/further.py --smoke --out F  two steps of each run and three alphas, as a test
+    python -m training.further                  every run (about 50 minutes on two cores)
+    python -m training.further --smoke --out F  two steps of each run and three alphas, as a test
 
 The curves are shipped, the models are not: notebook 06 draws them.
 """
 
 import argparse
+import copy
 import json
-import sys
 from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from transformers.models.gpt_neo import modeling_gpt_neo
 
 import helpers
-import train
+from merging.loading import ROOT
+from training import train
 
 ALPHAS = [i / 10 for i in range(11)]
 RUNS = [  # name, what differs from the shipped beer, seeds
@@ -29,8 +28,10 @@ RUNS = [  # name, what differs from the shipped beer, seeds
 def distance(model, base):
     """Euclidean length of the task vector over that of base's weights."""
     theta = helpers.merge_tensors(base)
-    squares = [((tensor - theta[name]).pow(2).sum(), theta[name].pow(2).sum())
-               for name, tensor in helpers.merge_tensors(model).items()]
+    squares = [
+        ((tensor - theta[name]).pow(2).sum(), theta[name].pow(2).sum())
+        for name, tensor in helpers.merge_tensors(model).items()
+    ]
     return float(sum(moved for moved, _ in squares) / sum(size for _, size in squares)) ** 0.5
 
 
@@ -38,18 +39,29 @@ def measure(name, phase, streams, alphas):
     """Train one beer and sweep alpha (share of clippy) over its merges with clippy; alpha 0 is the beer itself."""
     trio, texts = helpers.load_models("tiny", device="cpu"), helpers.heldout_texts()
     base, clippy, tokenizer = trio["base"].model, trio["clippy"].model, trio["base"].tokenizer
-    beer = train.train(helpers.copy.deepcopy(base), streams, name=name, **phase)
+    beer = train.train(copy.deepcopy(base), streams, name=name, **phase)
     merges = [helpers.merge_models(clippy, beer, alpha) for alpha in alphas]
-    bits = {kind: [round(helpers.bits_per_byte(model, tokenizer, documents), 4) for model in merges]
-            for kind, documents in texts.items()}
-    return {"run": name, "lr": phase["lr"], "steps": phase["steps"], "seed": phase["seed"],
-            "distance": round(distance(beer, base), 4), "alphas": alphas, "bits": bits}
+    bits = {
+        kind: [round(helpers.bits_per_byte(model, tokenizer, documents), 4) for model in merges]
+        for kind, documents in texts.items()
+    }
+    return {
+        "run": name,
+        "lr": phase["lr"],
+        "steps": phase["steps"],
+        "seed": phase["seed"],
+        "distance": round(distance(beer, base), 4),
+        "alphas": alphas,
+        "bits": bits,
+    }
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, default=train.HERE / "further.json")
-    parser.add_argument("--smoke", action="store_true", help="two steps and three alphas a run, on a fraction of the data")
+    parser.add_argument("--out", type=Path, default=ROOT / "models" / "further.json")
+    parser.add_argument(
+        "--smoke", action="store_true", help="two steps and three alphas a run, on a fraction of the data"
+    )
     arguments = parser.parse_args()
     modeling_gpt_neo.GPTNeoSelfAttention._attn = train.fast_attention
     tokenizer = helpers.load_models("tiny")["base"].tokenizer

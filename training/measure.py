@@ -1,17 +1,15 @@
 """Print the tables of the model card: bits per byte and valid samples for the trio and its merges.
 
-    python models/measure.py                  the shipped trio
-    python models/measure.py --folder DIR     another one (DIR/base, DIR/clippy, DIR/beer)
+python -m training.measure                  the shipped trio
+python -m training.measure --folder DIR     another one (DIR/base, DIR/clippy, DIR/beer)
 """
 
 import argparse
-import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
 import helpers
-from functions import HELDOUT_TASKS
+from merging.loading import ROOT
+from training.functions import HELDOUT_TASKS
 
 ALPHAS = [0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0]
 PROMPTS = [f"Write a Python function to {task}:" for task in HELDOUT_TASKS]
@@ -30,12 +28,17 @@ def row(name, model, tokenizer, texts, samples):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--folder", type=Path, default=Path(__file__).parent)
+    parser.add_argument("--folder", type=Path, default=ROOT / "models" / "tiny")
     parser.add_argument("--samples", type=int, default=32, help="sampled texts of each kind; 0 for none (default: 32)")
     arguments = parser.parse_args()
     trio = helpers.load_models({label: arguments.folder / label for label in ("base", "clippy", "beer")})
     texts = helpers.heldout_texts()
-    print("| model | " + " | ".join(texts) + (" | valid recipes | valid functions" if arguments.samples else "") + " | clippy's gain kept | beer's gain kept |")
+    print(
+        "| model | "
+        + " | ".join(texts)
+        + (" | valid recipes | valid functions" if arguments.samples else "")
+        + " | clippy's gain kept | beer's gain kept |"
+    )
     scores = {}
     for label, (model, tokenizer) in trio.items():
         scores[label], line = row(label, model, tokenizer, texts, arguments.samples)
@@ -45,8 +48,10 @@ def main():
     for name, weights in merges.items():
         merged = helpers.average_models([base, clippy, beer], weights)
         bits, line = row(name, merged, trio["base"].tokenizer, texts, arguments.samples)
-        kept = [helpers.gain_kept(scores["base"][text], scores[label][text], bits[text])
-                for label, text in (("clippy", "code"), ("beer", "beer"))]
+        kept = [
+            helpers.gain_kept(scores["base"][text], scores[label][text], bits[text])
+            for label, text in (("clippy", "code"), ("beer", "beer"))
+        ]
         print(f"{line} | {kept[0]:.2f} | {kept[1]:.2f} |", flush=True)
 
 

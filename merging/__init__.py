@@ -1,0 +1,26 @@
+"""The package behind helpers.py, one subject a module, imports from top to bottom only.
+
+errors      what a refused load or merge raises
+palette     one colour, marker and hatch for each model
+text        prompts, and how a model continues them
+loading     from a family, a folder or a Hub id to models with their tokenizers
+scoring     how well a model predicts held-out text, and how much of what it writes is valid
+tensors     a model as named tensors, each once, and what kind each is
+checks      what is refused before any number is averaged
+averaging   the weighted average itself, in place and in half precision
+stored      where the tensors of a checkpoint lie on disk
+interop     recipes that mergekit runs, and model cards
+checkpoints merges from disk to disk, and saving a merge
+preflight   what can be known about models before their weights are loaded
+sweeps      many merges, measured by Ray's workers
+figures     the pictures and tables of the notebooks
+svg         pictures that are quick enough for a slider
+live        what a live view is: controls, a picture, words, a text
+views       the live views of the notebooks
+"""
+
+import os
+
+# A repository that holds only a .bin would otherwise make transformers ask a conversion service in the background,
+# and may download a second copy of the weights. Must be set before transformers is imported.
+os.environ.setdefault("DISABLE_SAFETENSORS_CONVERSION", "1")

@@ -1,0 +1,229 @@
+"""What is refused before any number is averaged: shares, architectures, names, shapes, values."""
+
+import functools
+import itertools
+import math
+import re
+import weakref
+from numbers import Real
+
+import torch
+
+from merging.errors import MergeError
+from merging.tensors import merge_tensors, tensor_kind
+
+
+def check_alpha(alpha):
+    """alpha as a float in [0, 1], or MergeError."""
+    if isinstance(alpha, bool) or not isinstance(alpha, Real) or not 0 <= alpha <= 1:
+        raise MergeError(
+            f"alpha is the share of the first model, a number from 0 to 1, not {alpha!r}. Outside that "
+            "range a merge would extrapolate."
+        )
+    return float(alpha)
+
+
+def check_weights(weights, n):
+    """N weights as floats that are finite, not negative and sum to 1, or MergeError."""
+    if weights is None or n == 0:
+        raise MergeError("There is no model to average: give at least one.")
+    weights = list(weights)
+    if len(weights) != n:
+        raise MergeError(f"{n} models need {n} weights, not {len(weights)}.")
+    for weight in weights:
+        if isinstance(weight, bool) or not isinstance(weight, Real) or not 0 <= weight <= 1:
+            raise MergeError(f"Each weight is a number from 0 to 1, not {weight!r}.")
+    if abs(sum(weights) - 1) > 1e-6:
+        raise MergeError(f"The weights {weights} sum to {sum(weights):.6g}, not 1. Divide each by the sum.")
+    return [float(weight) for weight in weights]
+
+
+def check_mergeable(models, out=None):
+    """Raise MergeError unless the models have the same architecture, tensors and shapes, and only finite floats.
+
+    Returns the merge_tensors of each, those of `out`, if there is one to write into, at the end. A set of models is
+    checked once: again only when a tensor was replaced or torch has counted a change of it (it does not count what is
+    written through .data).
+    """
+    together = models if out is None else [*models, out]
+    tensors = [merge_tensors(model) for model in together]
+    sources = tensors[: len(models)]
+    state = [_state(each, counted=i < len(models)) for i, each in enumerate(tensors)]
+    key = (len(models), *map(weakref.ref, together))
+    if _CHECKED.get(key) != state:
+        _check_sources(models, sources)
+        if out is not None:
+            _check_out(out, tensors[-1], models, sources)
+        for old in [old for old in _CHECKED if any(model() is None for model in old[1:])]:
+            del _CHECKED[old]
+        _CHECKED[key] = state
+    return tensors
+
+
+def _check_sources(models, sources):
+    first, names = models[0], sources[0]
+    for i, (model, tensors) in enumerate(zip(models, sources), 1):
+        if i > 1:
+            _check_architecture(first, model, i)
+            _check_names(names, tensors, i)
+        for name, tensor in tensors.items():
+            if tensor.shape != names[name].shape:
+                raise MergeError(shape_message(name, names[name].shape, tensor.shape, i))
+            if tensor.device != names[name].device:
+                raise MergeError(
+                    f"{name} is on {names[name].device} in model 1 and on {tensor.device} in model {i}. "
+                    "Move the models to one device with model.to(device)."
+                )
+            if tensor.dtype not in (torch.float16, torch.bfloat16, torch.float32, torch.float64):
+                raise MergeError(
+                    f"{name} of model {i} holds {tensor.dtype}: integer and quantised tensors cannot be "
+                    "averaged. Load the model unquantised, in float32."
+                )
+            check_values(name, tensor, i, names[name].dtype, _largest(model, name, tensor))
+
+
+_UNCOUNTED = itertools.count(-1, -1)
+_CHECKED = {}  # (how many are merged, weak references to them and out) -> the state in which they were checked
+
+
+def _state(tensors, counted=True):
+    """Numbers that tell tensors from replaced or changed ones; counted=False: they may have other values."""
+    return [
+        hash((tensor.data_ptr(), tensor.shape, tensor.stride(), _version(tensor) if counted else 0))
+        for tensor in tensors.values()
+    ]
+
+
+def _version(tensor):
+    """How many changes torch has counted. In inference mode it counts none: there, no tensor is known twice."""
+    return next(_UNCOUNTED) if tensor.is_inference() else tensor._version
+
+
+_LARGEST = weakref.WeakKeyDictionary()  # model -> {name: (which state of the tensor, its largest magnitude)}
+
+
+def _largest(model, name, tensor):
+    """The largest magnitude in a tensor, remembered while the tensor stays as it is."""
+    known, state = _LARGEST.setdefault(model, {}), (tensor.data_ptr(), _version(tensor))
+    if known.get(name, (None, None))[0] != state:
+        known[name] = state, magnitude(tensor)
+    return known[name][1]
+
+
+def magnitude(tensor):
+    """The largest absolute value; NaN if there is one."""
+    if not tensor.numel():
+        return 0.0
+    low, high = tensor.aminmax()
+    return max(-low.item(), high.item())
+
+
+def check_values(name, tensor, i, into, largest):
+    """Refuse NaN, infinity, and numbers so large that their average could overflow; largest: the tensor's magnitude."""
+    if largest <= _limit(tensor.dtype, into):
+        return
+    if not math.isfinite(largest):
+        bad = int((~torch.isfinite(tensor)).sum())
+        raise MergeError(
+            f"{name} of model {i} holds {bad} values that are NaN or infinite. The checkpoint is damaged or "
+            "overflowed in half precision; load a sound one."
+        )
+    raise MergeError(
+        f"{name} of model {i} holds a value of size {largest:.3g}: merging it into {into} would "
+        "overflow. Load both models in float32, or find out why a weight is that large."
+    )
+
+
+@functools.cache
+def _limit(dtype, into):
+    """The largest magnitude that can be averaged in at least float32 and saved in another dtype."""
+    return min(torch.finfo(torch.promote_types(dtype, torch.float32)).max / 2, torch.finfo(into).max)
+
+
+# Settings that change what the same tensors compute, in the words of several architectures.
+ARCHITECTURE = (
+    "model_type",
+    "num_hidden_layers",
+    "hidden_size",
+    "num_attention_heads",
+    "num_key_value_heads",
+    "attention_layers",
+    "layer_types",
+    "window_size",
+    "sliding_window",
+    "activation_function",
+    "hidden_act",
+    "rope_theta",
+    "rope_parameters",
+    "tie_word_embeddings",
+)
+
+
+def _check_architecture(first, model, i):
+    if type(first) is not type(model):
+        raise MergeError(
+            f"Model 1 is a {type(first).__name__}, model {i} a {type(model).__name__}: their tensors mean different "
+            "things. Merge models of one architecture."
+        )
+    check_configs(getattr(first, "config", None), getattr(model, "config", None), i)
+
+
+def config_setting(config, name):
+    """A setting of a configuration, or of its part for text where a model also sees pictures; None if there is none."""
+    text = config.get_text_config() if hasattr(config, "get_text_config") else None
+    return getattr(config, name, getattr(text, name, None))
+
+
+def check_configs(first, config, i):
+    """Raise MergeError if two configurations let the same tensors compute different things."""
+    for setting in ARCHITECTURE:
+        one, other = config_setting(first, setting), config_setting(config, setting)
+        if one != other:
+            raise MergeError(
+                f"{setting} is {one} in model 1 and {other} in model {i}: the same tensors would mean "
+                "different things. Merge models that were finetuned from the same base."
+            )
+
+
+def _check_names(names, tensors, i):
+    for here, there, where, lacks in ((names, tensors, 1, i), (tensors, names, i, 1)):
+        extra = [name for name in here if name not in there]
+        if extra:
+            raise MergeError(
+                f"{extra[0]} (shape {tuple(here[extra[0]].shape)}) is in model {where} but not in model "
+                f"{lacks}. Merge models with the same tensors; if it is the output head, one of the "
+                "models has it tied to its embeddings and the other has not."
+            )
+
+
+def shape_message(name, one, other, i):
+    """Why two shapes cannot be averaged, and the way out."""
+    message = f"{name} has shape {tuple(one)} in model 1 and {tuple(other)} in model {i}."
+    is_vocabulary = tensor_kind(name)[0] == "embedding" and not re.search(r"wpe|position", name)
+    if is_vocabulary and one[1:] == other[1:]:
+        rows = min(one[0], other[0])
+        return (
+            f"{message} The vocabularies differ in size. If the shared rows are the same words, cut the larger: "
+            f"model.resize_token_embeddings({rows}), or load both with load_models(..., align=True)."
+        )
+    return message + " Merge models of the same size."
+
+
+def _check_out(out, targets, models, sources):
+    """`out` must be another model of the same shape; writing into a parent would change it."""
+    _check_architecture(models[0], out, "`out`")
+    tensors = sources[0]
+    theirs = {tensor.data_ptr() for source in sources for tensor in source.values() if tensor.numel()}
+    if any(tensor.data_ptr() in theirs for tensor in targets.values()):
+        raise MergeError(
+            "`out` is one of the parents or shares memory with it, and would be overwritten while it is "
+            "read. Pass a model of its own, for example copy.deepcopy(model1)."
+        )
+    for name in tensors | targets:
+        one, other = tensors.get(name), targets.get(name)
+        if one is None or other is None or one.shape != other.shape or one.dtype != other.dtype:
+            describe = lambda t: "missing" if t is None else f"{tuple(t.shape)} {t.dtype}"
+            raise MergeError(
+                f"`out` does not fit: {name} is {describe(one)} in the models and {describe(other)} in "
+                "`out`. Pass a model of the same architecture and dtype."
+            )

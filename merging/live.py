@@ -1,0 +1,116 @@
+"""What a live view is: controls above a picture, its numbers as words, and maybe a text that is being written."""
+
+import asyncio
+import html
+import sys
+import time
+from contextlib import nullcontext
+
+import ipywidgets as widgets
+from IPython.display import display
+
+from merging.text import threads_for
+
+
+class View:
+    """Controls above a picture, its numbers as words, and maybe a sampled text; `box` is what a cell shows.
+
+    draw() yields (svg, words) for the present values of the controls: once, or first with what is known before a
+    merge is measured and None for the words. sample() gives an iterator of growing texts. An error in either is shown
+    in the view and raised. model is the one that the view merges into.
+    """
+
+    def __init__(self, controls, layout, draw, sample=None, model=None):
+        self.controls, self.draw, self.sample, self.model, self.task = controls, draw, sample, model, None
+        self.picture, self.words, self.text = widgets.HTML(), widgets.HTML(), widgets.HTML()
+        self.box = widgets.VBox([layout, self.picture, self.words, *([self.text] if sample else [])])
+        for control in controls.values():
+            if isinstance(control, widgets.Button):
+                control.on_click(self.update)
+            else:
+                control.observe(self.update, "value")
+        self.quiet = False
+        self.update()
+
+    def update(self, change=None, stream=True):
+        """Redraw for the present values; a text that is still being written is given up."""
+        if self.quiet:
+            return
+        if self.task:
+            self.task.cancel()
+            self.task = None
+        try:
+            with nullcontext() if self.model is None else threads_for(self.model):
+                for svg, words in self.draw():
+                    self.picture.value = svg
+                    self.words.value = (
+                        f"<div style='font-size:1.1em'>{html.escape(words)}</div>" if words else self.words.value
+                    )
+            if self.sample and stream and can_stream():
+                self.text.value = ""
+                self.task = asyncio.get_running_loop().create_task(self._stream())
+            elif self.sample:
+                self._show(list(self.sample())[-1])
+        except Exception as error:
+            self._fail(error)
+            raise
+
+    def set(self, stream=False, **values):
+        """Move several controls at once, with one update at the end."""
+        self.quiet = True
+        try:
+            for name, value in values.items():
+                self.controls[name].value = value
+        finally:
+            self.quiet = False
+        self.update(stream=stream)
+
+    def still(self, **values):
+        """The static twin: set the controls and show what the view shows then, as picture and text for GitHub."""
+        self.set(**values)
+        display({"image/svg+xml": self.picture.value, "text/plain": self.plain(self.words)}, raw=True)
+        print(self.plain(self.words) + ("\n\n" + self.plain(self.text) if self.sample else ""))
+
+    @staticmethod
+    def plain(widget):
+        """The text of an HTML widget, without its markup."""
+        return html.unescape(widget.value.split(">", 1)[1].rsplit("</", 1)[0]) if widget.value else ""
+
+    def _show(self, text):
+        self.text.value = f"<pre style='font-size:1.1em;line-height:1.3;white-space:pre-wrap'>{html.escape(text)}</pre>"
+
+    async def _stream(self):
+        """Write the text token by token; between two tokens the kernel may take the next move of a slider."""
+        try:
+            shown = 0.0
+            for text in self.sample():
+                if time.monotonic() - shown > 0.03:  # a page cannot show more than that
+                    self._show(text)
+                    shown = time.monotonic()
+                await asyncio.sleep(0)
+            self._show(text)
+        except Exception as error:
+            self._fail(error)
+            raise
+
+    def _fail(self, error):
+        self.words.value = f"<b style='color:#D55E00'>{html.escape(f'{type(error).__name__}: {error}')}</b>"
+
+
+def can_stream():
+    """True where the front end shows changes while the kernel works: not in Colab, and not without an event loop."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return "google.colab" not in sys.modules
+
+
+def slider(value, name="", step=0.1, **options):
+    """A slider from 0 to 1 that reports a move when it is made."""
+    options = {
+        "style": {"description_width": "initial"},
+        "layout": {"width": "520px"},
+        "readout_format": ".2f",
+    } | options
+    return widgets.FloatSlider(value, min=0, max=1, step=step, description=name, continuous_update=False, **options)

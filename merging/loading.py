@@ -1,0 +1,203 @@
+"""From a family's name, a folder or a Hub id to models with their tokenizers, ready to be merged."""
+
+import os
+import re
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+import transformers
+from huggingface_hub import HfApi, constants, snapshot_download, try_to_load_from_cache
+from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
+from huggingface_hub.utils import logging as hub_logging
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GenerationConfig
+
+from merging.errors import LoadError, MergeError
+
+ROOT = Path(__file__).resolve().parents[1]
+FAMILIES = {
+    "tiny": {label: ROOT / "models" / "tiny" / label for label in ("base", "clippy", "beer")},
+    "gpt-neo-125m": {
+        "base": "EleutherAI/gpt-neo-125M",
+        "clippy": "flax-community/gpt-neo-125M-code-clippy-dedup-2048",
+        "beer": "b3ck1/gpt-neo-125M-finetuned-beer-recipes",
+    },
+}
+
+
+class LoadedModel(NamedTuple):
+    """A causal language model in eval mode and float32, with its tokenizer."""
+
+    model: torch.nn.Module
+    tokenizer: object
+
+
+def get_device():
+    """The best device there is: "cuda", else "mps", else "cpu"."""
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+def load_models(family=None, device=None, align=True):
+    """Load a family of models as label -> LoadedModel(model, tokenizer), in eval mode and float32.
+
+    family: "tiny", "gpt-neo-125m", a dict of label -> Hub id or folder, or None for the environment variable
+    MODEL_FAMILY (default "tiny"). align=True cuts every embedding to the rows that all models have, so that they
+    can be merged; align=False leaves the models as they are. Raises LoadError (missing folder, unknown family or
+    id, Hub out of reach) and MergeError (tokenizers that disagree).
+    """
+    family = family or os.environ.get("MODEL_FAMILY") or "tiny"
+    sources = family if isinstance(family, dict) else FAMILIES[check_family(family)]
+    loaded = {
+        label: _load(label, find_folder(label, source), device or get_device()) for label, source in sources.items()
+    }
+    return align_vocabularies(loaded) if align else loaded
+
+
+def check_family(name):
+    """The name of a family, or LoadError."""
+    if name not in FAMILIES:
+        raise LoadError(
+            f"Unknown model family {name!r}: choose one of {', '.join(FAMILIES)}, "
+            "or give a dict of label -> Hub id or folder."
+        )
+    return name
+
+
+def find_folder(label, source, weights=True):
+    """The local folder of a checkpoint: a folder itself, or a Hub id looked up in the cache and then downloaded.
+
+    weights=False: of a Hub id, config and tokenizer are enough.
+    """
+    folder = Path(source).expanduser()
+    if folder.is_dir():
+        return folder
+    is_hub_id = isinstance(source, str) and re.fullmatch(r"[\w.-]+(/[\w.-]+)?", source) and source[0] not in ".~"
+    if not is_hub_id:
+        raise LoadError(
+            f"Model {label!r}: there is no folder {source}. Check the path, or run `make models` if it "
+            "is one of the embedded trio."
+        )
+    return _cached(source, weights) or _download(label, source, weights)
+
+
+def _cached(hub_id, weights):
+    """The cached snapshot of a Hub id if it is complete, with or without weights, else None."""
+    # snapshot_download(local_files_only=True) would be wrong: huggingface_hub 2.4 refuses a snapshot that lacks
+    # any file of the repository, also those that _download leaves out.
+    try:
+        config = try_to_load_from_cache(hub_id, "config.json")
+    except ValueError:  # not a name that the Hub allows
+        return None
+    if not isinstance(config, str):
+        return None
+    folder = Path(config).parent
+    names = {path.name for path in folder.iterdir()}
+    complete = not weights or any(name.endswith(".safetensors") or name == "pytorch_model.bin" for name in names)
+    for index in folder.glob("*.index.json") if weights else ():
+        shards = set(re.findall(r'"([^"]+\.(?:safetensors|bin))"', index.read_text()))
+        complete = complete and shards <= names
+    tokenizer = names & {"tokenizer.json", "tokenizer.model"} or {"vocab.json", "merges.txt"} <= names
+    return folder if complete and tokenizer else None
+
+
+def _download(label, hub_id, weights):
+    """Ask the Hub for at most 4 seconds whether the model is there, then download what is needed."""
+    way_out = "Without a network, the series runs on the embedded models: MODEL_FAMILY=tiny."
+    gated = LoadError(
+        f"Model {label!r}: the authors of {hub_id} ask for your consent first. Give it on the model's page on the "
+        "Hub, and log in here with `hf auth login`."
+    )
+    if constants.HF_HUB_OFFLINE:
+        raise LoadError(f"Model {label!r} ({hub_id}) is not in the cache and HF_HUB_OFFLINE is set. {way_out}")
+    try:
+        files = [sibling.rfilename for sibling in HfApi().model_info(hub_id, timeout=4).siblings]
+    except GatedRepoError:
+        raise gated from None
+    except RepositoryNotFoundError:
+        raise LoadError(
+            f"Model {label!r}: the Hub knows no public model {hub_id!r}, and there is no such folder. "
+            f"Check the spelling. {way_out}"
+        ) from None
+    except Exception as error:
+        raise LoadError(
+            f"Model {label!r} ({hub_id}) is not in the cache and the Hub cannot be reached "
+            f"({type(error).__name__}). {way_out}"
+        ) from None
+    kind = "*.safetensors" if any("/" not in f and f.endswith(".safetensors") for f in files) else "pytorch_model*.bin"
+    level = hub_logging.get_verbosity()
+    hub_logging.set_verbosity_error()  # it reports every retry; what counts is how the download ends
+    try:
+        return Path(
+            snapshot_download(
+                hub_id,
+                ignore_patterns=["*/*", "consolidated*"],
+                allow_patterns=["*.json", "*.jinja", "merges.txt", "tokenizer.model", *([kind] if weights else [])],
+            )
+        )
+    except GatedRepoError:
+        raise gated from None
+    except Exception as error:
+        raise LoadError(
+            f"Model {label!r}: the download of {hub_id} broke off ({type(error).__name__}). Run this "
+            f"again: complete files are kept. {way_out}"
+        ) from None
+    finally:
+        hub_logging.set_verbosity(level)
+
+
+def _load(label, folder, device):
+    """Read a folder; refuse weights that are incomplete instead of filling them with random numbers."""
+    level = transformers.logging.get_verbosity()
+    transformers.logging.set_verbosity_error()  # the mask buffers of old .bin files are reported, and harmless
+    transformers.logging.disable_progress_bar()
+    try:
+        config = AutoConfig.from_pretrained(folder)
+        _forget_sampling(config)
+        model, info = AutoModelForCausalLM.from_pretrained(
+            folder, config=config, dtype=torch.float32, output_loading_info=True
+        )
+        tokenizer = AutoTokenizer.from_pretrained(folder)
+    except Exception as error:
+        reason = str(error).strip().split("\n")[0]
+        raise LoadError(f"Model {label!r}: {folder} is no checkpoint that transformers can load: {reason}") from None
+    finally:
+        transformers.logging.set_verbosity(level)
+        transformers.logging.enable_progress_bar()
+    missing = sorted(info["missing_keys"])
+    if missing:
+        raise LoadError(
+            f"Model {label!r}: {folder} lacks {len(missing)} tensors, {missing[0]} among them. The "
+            "checkpoint is incomplete; download it again."
+        )
+    model.generation_config = GenerationConfig(
+        bos_token_id=tokenizer.bos_token_id, eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.eos_token_id
+    )
+    return LoadedModel(model.eval().to(device), tokenizer)
+
+
+def _forget_sampling(config):
+    """Reset sampling settings that hide in a config (beer's typical_p): they would change one model's samples only."""
+    for name in ("do_sample", "temperature", "top_k", "top_p", "typical_p", "repetition_penalty"):
+        if hasattr(config, name):
+            setattr(config, name, getattr(GenerationConfig(), name))
+
+
+def align_vocabularies(loaded):
+    """Cut every embedding to the rows that all models have; a tokenizer that knows more gives way to one that fits."""
+    rows = {label: model.get_input_embeddings().num_embeddings for label, (model, _) in loaded.items()}
+    common = min(rows.values())
+    first = min(rows, key=rows.get)
+    words = {word: i for word, i in loaded[first].tokenizer.get_vocab().items() if i < common}
+    for label, (model, tokenizer) in loaded.items():
+        if {word: i for word, i in tokenizer.get_vocab().items() if i < common} != words:
+            raise MergeError(
+                f"The tokenizers of {first!r} and {label!r} give the same words different numbers: row "
+                "for row, averaging would mix unrelated words. Merge models that share a tokenizer."
+            )
+        if rows[label] != common:
+            model.resize_token_embeddings(common)
+        if len(tokenizer) > common:
+            loaded = loaded | {label: LoadedModel(model, loaded[first].tokenizer)}
+    return loaded

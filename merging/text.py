@@ -1,0 +1,102 @@
+"""The article's prompts, and how a model continues them: sampled in batches, or token by token."""
+
+import math
+from contextlib import contextmanager
+
+import torch
+from transformers import StoppingCriteria
+
+CODE_PROMPT = "Write a Python function to greet the user by name:"
+BEER_PROMPT = "style: Scottish Ale\nbatch_size: 20\nefficiency: 75\nboil_size:"
+
+
+def generate_texts(model, tokenizer, prompt, n, device=None, temperature=1.0, max_length=500, seed=None, hopeless=None):
+    """Like generate_text, n samples at once: a list of n strings.
+
+    hopeless: a function of the text so far that is true if the rest is not worth waiting for; it must stay true.
+    """
+    inputs = tokenizer(prompt or tokenizer.bos_token or tokenizer.eos_token, return_tensors="pt", verbose=False).to(
+        device or model.device
+    )
+    length, limit = inputs["input_ids"].shape[1], positions(model)
+    if not length < max_length <= limit:
+        raise ValueError(
+            f"The prompt has {length} tokens and max_length is {max_length}: max_length must be larger "
+            f"than the prompt and at most {limit}, the positions of this model."
+        )
+    if temperature < 0 or not math.isfinite(temperature):
+        raise ValueError(f"temperature must be 0 or a positive number, not {temperature}.")
+    sampling = dict(do_sample=True, temperature=temperature, top_k=50) if temperature else dict(do_sample=False)
+    with torch.random.fork_rng(enabled=seed is not None), threads_for(model):
+        if seed is not None:
+            torch.manual_seed(seed)
+        ids = model.generate(
+            inputs["input_ids"],
+            attention_mask=inputs["attention_mask"],
+            max_length=max_length,
+            num_return_sequences=n if temperature else 1,
+            pad_token_id=tokenizer.eos_token_id,
+            stopping_criteria=[_GiveUp(tokenizer, hopeless)] if hopeless else None,
+            **sampling,
+        )
+    return tokenizer.batch_decode(ids, skip_special_tokens=True) * (1 if temperature else n)
+
+
+class _GiveUp(StoppingCriteria):
+    """Ends the samples whose text so far is hopeless; looks at every 16th token, since decoding takes time."""
+
+    def __init__(self, tokenizer, hopeless):
+        self.tokenizer, self.hopeless = tokenizer, hopeless
+
+    def __call__(self, ids, scores, **options):
+        texts = (
+            self.tokenizer.batch_decode(ids, skip_special_tokens=True) if ids.shape[1] % 16 == 0 else [""] * len(ids)
+        )
+        return torch.tensor([bool(text) and self.hopeless(text) for text in texts], device=ids.device)
+
+
+@torch.no_grad()
+def stream_text(model, tokenizer, prompt, max_length, seed=32):
+    """Yield the text so far after each sampled token; the last is what generate_text gives with the same seed."""
+    ids = new = tokenizer(prompt, return_tensors="pt")["input_ids"].to(model.device)
+    if ids.shape[1] >= max_length:
+        raise ValueError(f"The prompt has {ids.shape[1]} tokens: max_length must be larger, not {max_length}.")
+    dice, cache = torch.Generator(model.device).manual_seed(seed), None
+    while ids.shape[1] < max_length:
+        with threads_for(model):
+            output = model(new, past_key_values=cache, use_cache=True)
+        cache, scores = output.past_key_values, output.logits[:, -1].float()
+        likely = scores.masked_fill(scores < scores.topk(50).values[:, -1:], -torch.inf)
+        new = torch.multinomial(likely.softmax(-1), 1, generator=dice)
+        ids = torch.cat([ids, new], dim=1)
+        yield tokenizer.decode(ids[0], skip_special_tokens=True)
+        if new.item() == tokenizer.eos_token_id:
+            return
+
+
+@torch.no_grad()
+def next_tokens(model, tokenizer, prompt):
+    """Probabilities of every token after a prompt."""
+    return model(tokenizer(prompt, return_tensors="pt")["input_ids"].to(model.device)).logits[0, -1].softmax(-1)
+
+
+def threads_for(model):
+    """One CPU thread for a tiny model: on matrices this small, sharing the work takes 2.5 times as long."""
+    tiny = model.device.type == "cpu" and sum(p.numel() for p in model.parameters()) < 10e6
+    return use_threads(1 if tiny else torch.get_num_threads())
+
+
+@contextmanager
+def use_threads(n):
+    """Let torch use n CPU threads inside of a with block."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(n)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+def positions(model):
+    """How many tokens the model can see at once."""
+    return getattr(model.config, "max_position_embeddings", None) or 1024
