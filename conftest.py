@@ -4,5 +4,19 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # two workers, two cores: notebooks and
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import torch
+from hypothesis import settings
 
 torch.set_num_threads(1)  # the models of the tests are so small that threads only get in each other's way
+
+# The same examples on every machine, and no verdict by the clock.
+settings.register_profile("steady", derandomize=True, deadline=None, database=None, max_examples=50)
+settings.load_profile("steady")
+
+# What takes minutes comes first, or one worker would still be at it when the other has nothing left to do.
+LONG = ("test_hub_notebooks.py", "test_browser.py", ".ipynb", "test_training.py", "test_hub.py", "test_sweeps.py")
+
+
+def pytest_collection_modifyitems(items):
+    """Sort whole files, within which the order stays; pytest.ini keeps xdist from sorting them by number of tests."""
+    rank = lambda item: next((i for i, end in enumerate(LONG) if item.path.name.endswith(end)), len(LONG))
+    items.sort(key=rank)

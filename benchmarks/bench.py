@@ -1,15 +1,19 @@
 """Merging against the memory and the disk: ratios to a floor or a peer that is timed in the same run.
 
-    python -m benchmarks.bench           GPT-Neo-125M's shape, random weights; writes results.md (about four minutes)
+    python -m benchmarks.bench           GPT-Neo-125M's shape, random weights; writes results.md (some minutes)
     python -m benchmarks.bench --smoke   a tiny shape, writes nothing
 
 The floor of a merge in memory is one torch.add(out=) over as many bytes: two reads and a write. Times are medians.
+A row of the tables in results.md begins with its name in ROWS.
 """
 
 import argparse
 import copy
+import json
+import os
 import platform
 import random
+import re
 import shutil
 import statistics
 import subprocess
@@ -32,6 +36,29 @@ NEO = dict(vocab_size=50257, hidden_size=768, num_layers=12, num_heads=12, atten
 BIG = dict(vocab_size=50257, hidden_size=2048, num_layers=18, num_heads=16, attention_types=[[["global", "local"], 9]])
 SMOKE = dict(vocab_size=512, hidden_size=64, num_layers=2, num_heads=4, attention_types=[[["global", "local"], 1]])
 
+# name -> (what is timed, its floor in floors of two reads and a write)
+MEMORY = {
+    "floor": ("one `torch.add(out=)` over the same bytes", 1),
+    "merge": ("`merge_models(out=)`", 1),
+    "four": ("`average_models(out=)` of 4 models: 4 reads and a write", 5 / 3),
+    "block": ("`merge_into` for one block", 1),
+    "loop": ("naive: a loop of `copy_(a * x + b * y)`", 1),
+    "load": ("naive: dict comprehension and `load_state_dict`", 1),
+    "copies": ("naive: the same after a deepcopy", 1),
+}
+FRESH = {
+    "four_first": ("the first `average_models(out=)` of 4 models", 5 / 3),
+    "four_second": ("the second", 5 / 3),
+    "four_new": ("`average_models` of the 4 into a new model", 5 / 3),
+}
+DISK = {
+    "ours": "`merge_checkpoints` (imports apart)",
+    "copy": "copying one of the files: half of the reads, the same writes",
+    "mergekit": "mergekit, called from Python (imports apart)",
+    "command": "the command `mergekit-yaml` (imports included)",
+}
+ROWS = {**MEMORY, **FRESH, **DISK}
+
 
 def median_times(rounds, **actions):
     """name -> median seconds; each round runs every action once and in another order, so that all see the same moods
@@ -43,15 +70,19 @@ def median_times(rounds, **actions):
     for _ in range(rounds):
         dice.shuffle(order)
         for name, action in order:
-            start = time.perf_counter()
-            action()
-            if torch.cuda.is_available():
-                torch.cuda.synchronize()
-            times[name].append(time.perf_counter() - start)
+            times[name].append(seconds_of(action))
     return {name: statistics.median(values) for name, values in times.items()}
 
 
-# --- in memory --------------------------------------------------------------------------------------------------
+def seconds_of(action):
+    """Seconds of one call, on a GPU with the work that it leaves behind; its result is freed outside of the time."""
+    start = time.perf_counter()
+    result = action()
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    seconds = time.perf_counter() - start
+    del result
+    return seconds
 
 
 def random_model(settings, seed, device):
@@ -79,14 +110,13 @@ def naive_copy(one, other, out):
 
 
 def in_memory(settings, rounds, device):
-    """Rows of (what, seconds, times its floor)."""
-    models = [random_model(settings, seed, device) for seed in range(5)]
-    *parents, out = models
+    """name -> median seconds of the rows in MEMORY, in their order: `out` is given, and all checks are behind."""
+    *parents, out = [random_model(settings, seed, device) for seed in range(5)]
     one, other = parents[:2]
     n = sum(parameter.numel() for parameter in one.parameters())
     a, b, c = (torch.rand(n, device=device) for _ in range(3))
     block = [name for name in helpers.merge_tensors(one) if helpers.tensor_kind(name)[1] == 1]
-    times = median_times(
+    return median_times(
         rounds,
         floor=lambda: torch.add(a, b, out=c),
         merge=lambda: helpers.merge_models(one, other, 0.3, out=out),
@@ -96,23 +126,42 @@ def in_memory(settings, rounds, device):
         load=lambda: naive_load(one, other, out),
         copies=lambda: naive_copy(one, other, out),
     )
-    floor = times["floor"]
-    return [
-        ("floor: one torch.add(out=) over the same bytes", floor, 1.0),
-        ("merge_models(out=)", times["merge"], times["merge"] / floor),
-        (
-            "average_models of 4 (out=), against its own floor of 4 reads and 1 write",
-            times["four"],
-            times["four"] / (floor * 5 / 3),
-        ),
-        ("merge_into for one block", times["block"], times["block"] / floor),
-        ("naive: a loop of copy_(a * x + b * y)", times["loop"], times["loop"] / floor),
-        ("naive: dict comprehension and load_state_dict", times["load"], times["load"] / floor),
-        ("naive: the same after a deepcopy", times["copies"], times["copies"] / floor),
-    ]
 
 
-# --- from disk to disk ------------------------------------------------------------------------------------------
+def on_one_thread(action, *arguments):
+    """What the action returns with one thread in place of all."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        return action(*arguments)
+    finally:
+        torch.set_num_threads(threads)
+
+
+def first_merges(settings, device):
+    """name -> seconds of the rows in FRESH and of the floor, for a process that has merged nothing yet."""
+    *parents, out = [random_model(settings, seed, device) for seed in range(5)]
+    a, b, c = (torch.rand(sum(p.numel() for p in out.parameters()), device=device) for _ in range(3))
+    weights = [0.4, 0.3, 0.2, 0.1]
+    seconds = median_times(3, floor=lambda: torch.add(a, b, out=c))
+    for name in ("four_first", "four_second"):
+        seconds[name] = seconds_of(lambda: helpers.average_models(parents, weights, out=out))
+    seconds["four_new"] = seconds_of(lambda: helpers.average_models(parents, weights))
+    return seconds
+
+
+def in_fresh_processes(settings, rounds, device):
+    """name -> (median seconds, median ratio to a floor that was timed in the same process) of the rows in FRESH."""
+    code = """
+import json, sys
+from benchmarks.bench import first_merges
+print(json.dumps(first_merges(*json.loads(sys.argv[1]))))"""
+    command, runs = [sys.executable, "-c", code, json.dumps([settings, device])], []
+    for _ in range(rounds):
+        done = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE)
+        runs.append(json.loads(done.stdout))
+    median = lambda name, unit: statistics.median(run[name] / unit(run) for run in runs)
+    return {name: (median(name, lambda run: 1), median(name, lambda run: run["floor"])) for name in FRESH}
 
 
 def random_checkpoint(folder, settings, seed):
@@ -146,8 +195,13 @@ OURS = dict(
     action="merge_checkpoints(sys.argv[1:3], [0.3, 0.7], sys.argv[3])",
 )
 MERGEKIT = dict(
-    imports="import yaml\nfrom mergekit.config import MergeConfiguration\nfrom mergekit.merge import MergeOptions, run_merge",
-    action="run_merge(MergeConfiguration.model_validate(yaml.safe_load(open(sys.argv[1]))), sys.argv[2], MergeOptions(quiet=True))",
+    imports="""
+import yaml
+from mergekit.config import MergeConfiguration
+from mergekit.merge import MergeOptions, run_merge""",
+    action="""
+recipe = MergeConfiguration.model_validate(yaml.safe_load(open(sys.argv[1])))
+run_merge(recipe, sys.argv[2], MergeOptions(quiet=True))""",
 )
 
 
@@ -191,16 +245,59 @@ def on_disk(folder, settings, rounds, peer=True):
     return {name: tuple(map(statistics.median, zip(*values))) for name, values in results.items()}
 
 
-# --- the table --------------------------------------------------------------------------------------------------
+def processor():
+    """Name, cores and hardware threads of the processor, as far as the system tells."""
+    info = Path("/proc/cpuinfo")
+    text = info.read_text() if info.exists() else ""
+    name = re.search(r"^model name\s*: (.+)$", text, re.MULTILINE)
+    cores = re.findall(r"^physical id\s*: (\d+)$(?:\n.+)*?\ncore id\s*: (\d+)$", text, re.MULTILINE)
+    counted = f"{len(set(cores))} cores, " if cores else ""
+    return f"{name[1] if name else platform.machine()}, {counted}{os.cpu_count()} hardware threads"
 
 
 def machine(device):
-    name = (
-        torch.cuda.get_device_name()
-        if device == "cuda"
-        else f"{torch.get_num_threads()} CPU threads, {platform.machine()}"
-    )
-    return f"{name}; Python {platform.python_version()}, torch {torch.__version__}, transformers {transformers.__version__}"
+    """What the numbers were measured on."""
+    parts = [torch.cuda.get_device_name()] if device == "cuda" else []
+    parts += [f"{processor()}, {torch.get_num_threads()} of them used by torch", platform.system()]
+    versions = f"Python {platform.python_version()}, torch {torch.__version__}, transformers {transformers.__version__}"
+    return "; ".join([*parts, versions])
+
+
+def memory_table(seconds, alone):
+    """The lines of the table of merges in memory; alone: the same on one thread, or {}."""
+    yield "| row | what | seconds | times its floor | the same on one thread |"
+    yield "|:--|:--|--:|--:|--:|"
+    for name, (what, floors) in MEMORY.items():
+        ratio = seconds[name] / seconds["floor"] / floors
+        single = f"{alone[name] / alone['floor'] / floors:.2f}" if alone else ""
+        yield f"| `{name}` | {what} | {seconds[name]:.3f} | {ratio:.2f} | {single} |"
+
+
+def fresh_table(fresh):
+    """The lines of the table of first merges."""
+    yield "| row | what | seconds | times its floor |"
+    yield "|:--|:--|--:|--:|"
+    for name, (what, floors) in FRESH.items():
+        seconds, ratio = fresh[name]
+        yield f"| `{name}` | {what} | {seconds:.3f} | {ratio / floors:.2f} |"
+
+
+def disk_table(disk):
+    """The lines of the table of merges from disk to disk."""
+    yield "| row | what | seconds | times merge_checkpoints | peak memory grows by (MB) |"
+    yield "|:--|:--|--:|--:|--:|"
+    for name, what in DISK.items():
+        seconds, growth = disk[name]
+        peak = f"{growth:.0f}" if name in ("ours", "mergekit") else ""
+        yield f"| `{name}` | {what} | {seconds:.2f} | {seconds / disk['ours'][0]:.2f} | {peak} |"
+
+
+WARM = """\
+`out` is given, every check is behind, and each round runs all rows in another order: what a slider does at every move.
+The last column is the ratio on one thread, to the floor on one thread."""
+FIRST = """\
+Medians of {rounds} processes that have merged nothing before. The first merge of a set reads all values once more, to
+refuse NaN and overflow; a merge into a new model copies a model before it writes."""
 
 
 def main():
@@ -209,38 +306,27 @@ def main():
     arguments = parser.parse_args()
     small, big, rounds = (SMOKE, SMOKE, 1) if arguments.smoke else (NEO, BIG, 5)
     device = helpers.get_device()
-    lines = [
-        f"# Merging, measured\n\n`make bench` on {machine(device)}. Medians of {rounds} rounds; compare the ratios.",
-        f"## In memory, GPT-Neo-125M's shape, float32, on {device}\n",
-        "| what | seconds | times its floor |",
-        "|:--|--:|--:|",
-    ]
-    lines += [
-        f"| {what} | {seconds:.3f} | {ratio:.2f} |" for what, seconds, ratio in in_memory(small, 3 * rounds, device)
-    ]
+    seconds = in_memory(small, 3 * rounds, device)
+    alone = on_one_thread(in_memory, small, rounds, device) if device == "cpu" else {}
+    fresh = in_fresh_processes(small, rounds, device)
     with tempfile.TemporaryDirectory() as scratch:
         disk = on_disk(Path(scratch), small, rounds)
-    lines += [
-        "\n## From disk to disk, two checkpoints of that shape\n",
-        "| what | seconds | times merge_checkpoints | peak memory grows by (MB) |",
-        "|:--|--:|--:|--:|",
-    ]
-    names = {
-        "ours": "merge_checkpoints (imports apart)",
-        "copy": "copying one of the files: half of the reads, the same writes",
-        "mergekit": "mergekit, called from Python (imports apart)",
-        "command": "the command mergekit-yaml (imports included)",
-    }
-    lines += [
-        f"| {what} | {disk[name][0]:.2f} | {disk[name][0] / disk['ours'][0]:.2f} | {f'{disk[name][1]:.0f}' if name in ('ours', 'mergekit') else ''} |"
-        for name, what in names.items()
-    ]
     with tempfile.TemporaryDirectory() as scratch:
-        seconds, growth = on_disk(Path(scratch), big, 1, peer=False)["ours"]
-    lines += [f"\nTwo checkpoints of 4 GB: {seconds:.1f} s, and the peak memory grows by {growth:.0f} MB."]
-    print("\n".join(lines))
+        big_seconds, growth = on_disk(Path(scratch), big, 1, peer=False)["ours"]
+    sections = [
+        f"# Merging, measured\n\n`make bench` on {machine(device)}.\n\nMedians of {rounds} rounds or more; compare the ratios.",
+        f"## In memory, warm: GPT-Neo-125M's shape, float32, on {device}\n\n{WARM}",
+        "\n".join(memory_table(seconds, alone)),
+        f"## In memory, in a fresh process: the same shape\n\n{FIRST.format(rounds=rounds)}",
+        "\n".join(fresh_table(fresh)),
+        "## From disk to disk, two checkpoints of that shape",
+        "\n".join(disk_table(disk)),
+        f"Two checkpoints of 4 GB: {big_seconds:.1f} s, and the peak memory grows by {growth:.0f} MB.",
+    ]
+    text = "\n\n".join(sections) + "\n"
+    print(text)
     if not arguments.smoke:
-        (Path(__file__).parent / "results.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
+        (Path(__file__).parent / "results.md").write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -1,22 +1,22 @@
-"""Draw the figures of the tutorial: `python -m images.draw` writes the PNGs beside this file.
+"""Draw the figures of the tutorial: `python -m images.draw` writes the PNGs beside this file, or only those it names.
 
 All but sweep.png are hand-made; that one measures the shipped models while it draws.
 """
 
+import sys
 from pathlib import Path
 
 import numpy as np
-from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
-from matplotlib.patches import FancyBboxPatch, Rectangle
+from matplotlib.patches import Rectangle
 
 import helpers
+from images.series_map import series_map
+from images.shapes import INK, LARGE, MEDIUM, SMALL, arrow, box, canvas, stack, tint, write
 from merging.palette import COLOURS
 
 HERE = Path(__file__).resolve().parent
 DPI = 150
-INK = "#1a1a1a"
-LARGE, MEDIUM, SMALL = 17, 15, 13
 
 ALPHA = 0.5
 CLIPPY = np.array([[0.42, -0.16, 0.08], [0.90, 0.24, -0.38], [-0.52, 0.66, 0.14]])
@@ -31,71 +31,10 @@ SELECTIONS = {
 }
 BLOCKS = ("block 1", "block 2", "block 6")
 
-STEPS = (
-    ("01", "Load\nmodels", "what is in\na checkpoint"),
-    ("02", "Baseline\ngeneration", "what each\ncan write"),
-    ("03", "Merge all\nlayers", "one alpha for\neverything"),
-    ("04", "Merge selected\nlayers", "attention or\nfeed-forward"),
-    ("05", "Hierarchical\nmerging", "more than\ntwo"),
-    ("06", "Why merging\nworks", "and when\nit fails"),
-    ("07", "Scaling\nup", "speed, disk,\na cluster"),
-    ("08", "Your own\nmodels", "check, merge,\npublish"),
-)
-
-
-def tint(colour, strength=0.22):
-    """Mix a colour with white, so that dark text stays readable on it."""
-    if not any(to_rgb(colour)):
-        strength /= 2  # black mixes to a far darker tint than the others
-    return tuple(1 - strength * (1 - part) for part in to_rgb(colour))
-
 
 def number(value):
     """Write a weight with two decimals and a true minus sign."""
     return f"{value:.2f}".replace("-", "\N{MINUS SIGN}")
-
-
-def canvas(width, height):
-    """Return a figure and its axes, which cover it and count in inches."""
-    figure = Figure(figsize=(width, height), facecolor="white")
-    axes = figure.add_axes((0, 0, 1, 1))
-    axes.set(xlim=(0, width), ylim=(0, height))
-    axes.axis("off")
-    return figure, axes
-
-
-def write(axes, x, y, text, size=MEDIUM, **style):
-    """Put dark text, centred unless told otherwise, at a point."""
-    axes.text(x, y, text, **{"fontsize": size, "color": INK, "ha": "center", "va": "center", **style})
-
-
-def box(axes, x, y, width, height, colour, text="", size=MEDIUM, strength=0.22, **style):
-    """Draw a rounded box with its lower left corner at (x, y) and its text in the middle."""
-    shape = FancyBboxPatch(
-        (x, y),
-        width,
-        height,
-        boxstyle="round,pad=0,rounding_size=0.06",
-        facecolor=tint(colour, strength),
-        edgecolor=colour,
-        linewidth=1.6,
-    )
-    axes.add_patch(shape)
-    write(axes, x + width / 2, y + height / 2, text, size, **style)
-
-
-def arrow(axes, start, end):
-    """Draw an arrow from start to end."""
-    style = {"arrowstyle": "-|>", "mutation_scale": 20, "linewidth": 2, "color": INK, "shrinkA": 0, "shrinkB": 0}
-    axes.annotate("", xy=end, xytext=start, arrowprops=style)
-
-
-def stack(axes, x, y, width, height, colours, gap=0.05):
-    """Draw a model as a stack of layers, one for each colour, from bottom to top."""
-    layer = (height + gap) / len(colours) - gap
-    for row, colour in enumerate(colours):
-        place = (x, y + row * (layer + gap))
-        axes.add_patch(Rectangle(place, width, layer, facecolor=tint(colour, 0.4), edgecolor=colour, linewidth=1.4))
 
 
 def introduction():
@@ -254,87 +193,6 @@ def hierarchy():
     return figure
 
 
-def stacks_picture(axes, x, y, *models):
-    """Draw small models side by side, centred on x."""
-    for place, colours in enumerate(models):
-        left = x + (place - len(models) / 2) * 0.42 + 0.04
-        stack(axes, left, y, 0.34, 0.42, [COLOURS[name] for name in colours], gap=0.03)
-
-
-def text_picture(axes, x, y):
-    """Draw one line of writing beside a dot for each model, centred on x."""
-    for row, name in enumerate(("base", "clippy", "beer")):
-        height = y + 0.42 - 0.21 * row
-        axes.plot(x - 0.5, height, "o", markersize=9, color=COLOURS[name])
-        axes.plot((x - 0.3, x + 0.55 - 0.15 * row), (height, height), color=COLOURS[name], linewidth=3)
-
-
-def tree_picture(axes, x, y):
-    """Draw a small tree of two merges, centred on x."""
-    places = {
-        "clippy": (-0.45, 0.42),
-        "beer": (0.05, 0.42),
-        "base": (0.45, 0.42),
-        "pair": (-0.2, 0.21),
-        "all": (0.1, 0),
-    }
-    points = {name: (x + across, y + up) for name, (across, up) in places.items()}
-    for start, end in (("clippy", "pair"), ("beer", "pair"), ("pair", "all"), ("base", "all")):
-        axes.plot(*zip(points[start], points[end]), color=INK, linewidth=1.4)
-    for name, point in points.items():
-        axes.plot(*point, "o", markersize=9, color=COLOURS.get(name, COLOURS["merged"]))
-
-
-def barrier_picture(axes, x, y):
-    """Draw a valley between clippy and beer, and a barrier over it, centred on x."""
-    across = np.linspace(-0.6, 0.6, 40)
-    bow = 1 - (across / 0.6) ** 2
-    axes.plot(x + across, y + 0.25 + 0.25 * bow, color="#D55E00", linewidth=2.5, linestyle="--")
-    axes.plot(x + across, y + 0.25 - 0.25 * bow, color=COLOURS["merged"], linewidth=2.5)
-    axes.plot(x - 0.6, y + 0.25, "s", markersize=9, color=COLOURS["clippy"])
-    axes.plot(x + 0.6, y + 0.25, "^", markersize=10, color=COLOURS["beer"])
-
-
-def bars_picture(axes, x, y):
-    """Draw the time of a merge as a short bar under the long ones of naive code, centred on x."""
-    for row, (width, colour) in enumerate(((0.16, COLOURS["merged"]), (0.8, "#D55E00"), (1.2, "#D55E00"))):
-        axes.add_patch(Rectangle((x - 0.6, y + 0.2 * row), width, 0.13, facecolor=colour))
-
-
-def own_picture(axes, x, y):
-    """Draw two models of the reader's and a merge of both, centred on x."""
-    stacks_picture(axes, x - 0.32, y, ["first"] * 3, ["second"] * 3)
-    arrow(axes, (x + 0.14, y + 0.24), (x + 0.34, y + 0.24))
-    stacks_picture(axes, x + 0.6, y, ["merged"] * 3)
-
-
-def series_map():
-    """Draw the map of the series: two rows of boxes, one for each notebook, with what is learned there."""
-    figure, axes = canvas(7.9, 5.5)
-    corners = [(0.96 + 1.97 * (place % 4), 0.1 if place > 3 else 2.9) for place in range(len(STEPS))]
-    for place, ((middle, bottom), (label, title, lesson)) in enumerate(zip(corners, STEPS)):
-        colour = COLOURS["base" if place < 2 else "merged"]
-        box(axes, middle - 0.86, bottom, 1.72, 2.5, colour, strength=0.1)
-        write(axes, middle, bottom + 2.26, label, LARGE, weight="bold")
-        write(axes, middle, bottom + 1.8, title, SMALL, weight="bold")
-        write(axes, middle, bottom + 0.32, lesson, SMALL)
-        if place % 4:
-            arrow(axes, (middle - 1.11, bottom + 1.25), (middle - 0.86, bottom + 1.25))
-    pictures = (
-        lambda x, y: stacks_picture(axes, x, y, ["base"] * 3, ["clippy"] * 3, ["beer"] * 3),
-        lambda x, y: text_picture(axes, x, y),
-        lambda x, y: stacks_picture(axes, x, y, ["merged"] * 4),
-        lambda x, y: stacks_picture(axes, x, y, ["merged", "clippy"] * 2, ["clippy", "merged"] * 2),
-        lambda x, y: tree_picture(axes, x, y),
-        lambda x, y: barrier_picture(axes, x, y),
-        lambda x, y: bars_picture(axes, x, y),
-        lambda x, y: own_picture(axes, x, y),
-    )
-    for picture, (middle, bottom) in zip(pictures, corners):
-        picture(middle, bottom + 0.87)
-    return figure
-
-
 def measured_sweep():
     """Gain kept of each specialist in 21 merges of the shipped clippy and beer, measured while drawing."""
     models, texts = helpers.load_models("tiny"), helpers.heldout_texts()
@@ -400,9 +258,9 @@ FIGURES = {
 
 
 def main():
-    """Draw every figure and save it without a version stamp, so that redrawing gives no diff."""
-    for name, draw in FIGURES.items():
-        draw().savefig(HERE / name, dpi=DPI, metadata={"Software": None})
+    """Draw the named figures, or every one, and save them without a version stamp: redrawing gives no diff."""
+    for name in sys.argv[1:] or FIGURES:
+        FIGURES[name]().savefig(HERE / name, dpi=DPI, metadata={"Software": None})
 
 
 if __name__ == "__main__":

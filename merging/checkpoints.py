@@ -2,9 +2,7 @@
 
 import json
 import math
-import shutil
 import warnings
-from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -15,6 +13,8 @@ from transformers import AutoConfig
 from merging.averaging import average_into
 from merging.checks import check_configs, check_values, check_weights, magnitude, shape_message
 from merging.errors import LoadError, MergeError
+from merging.files import read_config, unreadable
+from merging.folders import whole_folder
 from merging.interop import write_recipe
 from merging.loading import find_folder
 from merging.stored import CODES, DTYPES, header_bytes, stored_tensors
@@ -39,6 +39,7 @@ def merge_checkpoints(
     """
     folders = [find_folder(f"source {i}", source) for i, source in enumerate(sources, 1)]
     weights, destination = check_weights(weights, len(folders)), Path(destination).expanduser()
+    before = [modified(folder) for folder in folders]
     tensors = [stored_tensors(folder) for folder in folders]
     check_checkpoints(folders, tensors, dtype)
     names = check_selection(names, tensors[0])
@@ -46,11 +47,13 @@ def merge_checkpoints(
     with whole_folder(destination, folders, overwrite, sum(tensor.nbytes for tensor in merged.values())) as partial:
         for file in folders[0].iterdir():
             if file.is_file() and is_companion(file.name):
-                shutil.copy(file, partial)
+                with open_source(file) as stream:
+                    (partial / file.name).write_bytes(stream.read())
         if merged != tensors[0]:
-            AutoConfig.from_pretrained(partial, dtype=dtype).save_pretrained(partial)
+            AutoConfig.from_pretrained(partial, dtype=dtype, trust_remote_code=False).save_pretrained(partial)
         write_recipe(partial, sources, weights, names, {name: DTYPES[tensor.dtype] for name, tensor in merged.items()})
         write_weights(partial, merged, tensors, weights, names, max_shard_size)
+        check_unchanged(folders, before)
     return destination
 
 
@@ -75,34 +78,13 @@ def save_merge(model, tokenizer, destination, sources, weights, names=None, scor
     return destination
 
 
-@contextmanager
-def whole_folder(destination, folders, overwrite, nbytes):
-    """A temporary folder to write into; it becomes destination when the with block ends well, and vanishes if not."""
-    partial, old = (destination.with_name(f".{destination.name}.{what}") for what in ("partial", "old"))
-    if old.exists() and not destination.exists():
-        old.rename(destination)  # an earlier run was killed between its last two steps
-    check_destination(destination, folders, overwrite, nbytes)
-    shutil.rmtree(partial, ignore_errors=True)
-    try:
-        partial.mkdir(parents=True)
-        yield partial
-        if destination.exists():
-            shutil.rmtree(old, ignore_errors=True)
-            destination.rename(old)
-        partial.rename(destination)
-    except BaseException:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise
-    shutil.rmtree(old, ignore_errors=True)
-
-
 def check_checkpoints(folders, tensors, dtype=None):
     """Raise MergeError unless the checkpoints have one architecture, the same tensors and shapes, and a known dtype."""
     if dtype not in (None, *CODES):
         raise MergeError(
             f"dtype is the name of one of the dtypes that a merge can be saved in ({', '.join(CODES)}), not {dtype!r}."
         )
-    configs = [AutoConfig.from_pretrained(folder) for folder in folders]
+    configs = [read_config(folder) for folder in folders]
     first = tensors[0]
     for i, (config, other) in enumerate(zip(configs[1:], tensors[1:]), 2):
         if type(config) is not type(configs[0]):
@@ -144,20 +126,23 @@ def check_selection(names, tensors):
     return names
 
 
-def check_destination(destination, folders, overwrite, nbytes):
-    """Refuse a destination that would damage a source, that exists already, or that has no room."""
-    resolved = destination.resolve()
-    for folder in folders:
-        if folder.resolve() == resolved or folder.resolve() in resolved.parents or resolved in folder.resolve().parents:
-            raise MergeError(
-                f"The destination {destination} and the source {folder} lie within each other. Choose another folder."
+def modified(folder):
+    """file -> (time of its last change, size, number) for the files of a checkpoint that a merge reads."""
+    files = [file for file in folder.iterdir() if file.suffix in (".safetensors", ".json") and file.is_file()]
+    states = {file: file.stat() for file in files}
+    return {file: (state.st_mtime_ns, state.st_size, state.st_ino) for file, state in states.items()}
+
+
+def check_unchanged(folders, before):
+    """Raise LoadError if a file of a source is not as modified() saw it before: the merge would be a mix."""
+    for folder, old in zip(folders, before):
+        new = modified(folder)
+        changed = sorted(file for file in old.keys() | new if old.get(file) != new.get(file))
+        if changed:
+            raise LoadError(
+                f"{changed[0]} changed while it was read, so the merge would be a mix of old and new. Merge again when "
+                "nothing writes there."
             )
-    if destination.exists() and not overwrite:
-        raise FileExistsError(f"{destination} exists. Choose another destination, or replace it with overwrite=True.")
-    parent = next(folder for folder in resolved.parents if folder.exists())
-    free = shutil.disk_usage(parent).free
-    if free < nbytes + 10e6:
-        raise OSError(f"The merge needs {nbytes / 1e9:.2f} GB in {parent}, where {free / 1e9:.2f} GB are free.")
 
 
 def is_companion(name):
@@ -208,7 +193,7 @@ def average_stored(out, dtype, name, parts, weights, bar):
     done, size = 0, math.prod(parts[0].shape)
     pieces = [torch.empty(min(PIECE, size), dtype=DTYPES[part.dtype]) for _, part, _ in used]
     mean = torch.empty(min(PIECE, size), dtype=dtype)
-    streams = [open(part.file, "rb") for _, part, _ in used]
+    streams = [open_source(part.file) for _, part, _ in used]
     try:
         for stream, (_, part, _) in zip(streams, used):
             stream.seek(part.start)
@@ -226,7 +211,19 @@ def average_stored(out, dtype, name, parts, weights, bar):
             stream.close()
 
 
+def open_source(file):
+    """A file of a source, opened to be read. Raises LoadError."""
+    try:
+        return open(file, "rb")
+    except OSError as error:
+        raise unreadable(file, error) from None
+
+
 def read_into(piece, stream):
-    """Fill a tensor with the next numbers of a file."""
-    if stream.readinto(piece.view(torch.uint8).numpy()) != piece.nbytes:
-        raise LoadError(f"{stream.name} became shorter while it was read.")
+    """Fill a tensor with the next numbers of a file. Raises LoadError."""
+    try:
+        count = stream.readinto(piece.view(torch.uint8).numpy())
+    except OSError as error:
+        raise unreadable(stream.name, error) from None
+    if count != piece.nbytes:
+        raise LoadError(f"{stream.name} became shorter while it was read. Merge again when nothing writes there.")

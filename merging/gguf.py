@@ -46,11 +46,16 @@ def gguf_file(label, folder):
     return files[0] if files else None
 
 
+def cache():
+    """The folder that dequantised checkpoints are kept in."""
+    return Path(constants.HF_HOME) / "dequantised"
+
+
 def dequantised(label, file):
     """The cached folder with a GGUF file's weights as float16 numbers, written at the first call. Raises LoadError."""
     with open(file, "rb") as stream:
         digest = hashlib.file_digest(stream, "sha256").hexdigest()[:16]
-    folder = Path(constants.HF_HOME) / "dequantised" / f"{file.stem}-{digest}"
+    folder = cache() / f"{file.stem}-{digest}"
     if not folder.is_dir():
         if importlib.util.find_spec("gguf") is None:
             raise LoadError(f"Model {label!r}: reading {file.name} needs the package gguf: {PIP}")

@@ -88,44 +88,67 @@ def read_recipe(file):
     """The Recipe in a mergekit configuration.
 
     merge_checkpoints(**read_recipe(file)._asdict(), destination=...) carries it out.
-    Raises MergeError with the reason for what a plain weighted average cannot express.
+    Raises MergeError with the reason for what cannot be read and for what a plain weighted average cannot express.
     """
-    recipe = yaml.safe_load(Path(file).read_text(encoding="utf-8"))
     refuse = lambda reason: MergeError(f"{file} cannot be carried out here: {reason}.")
+    recipe = load_yaml(file, refuse)
     if (
         not isinstance(recipe, dict)
         or recipe.get("merge_method") != "linear"
         or not isinstance(recipe.get("models"), list)
     ):
         raise refuse("only merge_method: linear with a list of models is a weighted average")
-    unknown = sorted(set(recipe) - {"merge_method", "dtype", "out_dtype", "models"})
+    unknown = [key for key in recipe if key not in ("merge_method", "dtype", "out_dtype", "models")]
     if unknown:
-        raise refuse(f"{unknown[0]} is not supported")
-    sources, weights, selections, rests = [], [], [], []
-    for entry in recipe["models"]:
-        if (
-            not isinstance(entry, dict)
-            or set(entry) != {"model", "parameters"}
-            or set(entry["parameters"]) != {"weight"}
-        ):
-            raise refuse("each model needs a model and a weight, and nothing else")
-        weight = entry["parameters"]["weight"]
-        conditions = weight if isinstance(weight, list) else [{"value": weight}]
-        if not all(
-            isinstance(c, dict) and isinstance(c.get("value"), (int, float)) and set(c) <= {"filter", "value"}
-            for c in conditions
-        ):
-            raise refuse(f"the weight of {entry['model']} is a gradient or no number")
-        filtered, rest = [c for c in conditions if "filter" in c], [c["value"] for c in conditions if "filter" not in c]
-        if len({c["value"] for c in filtered}) > 1 or len(rest) != 1 or "filter" in conditions[-1]:
-            raise refuse(f"{entry['model']} has several weights")
-        sources.append(entry["model"])
-        weights.append(filtered[0]["value"] if filtered else rest[0])
-        selections.append(frozenset(c["filter"] for c in filtered))
-        rests.append(rest[0])
+        raise refuse(f"{unknown[0]!r:.100} is not supported")
+    entries = [read_entry(entry, refuse) for entry in recipe["models"]]
+    sources, weights, selections, rests = ([entry[i] for entry in entries] for i in range(4))
     if len(set(selections)) > 1 or (selections and selections[0] and rests != [1] + [0] * (len(rests) - 1)):
         raise refuse("its selections are not 'average these tensors, take the others from the first model'")
-    dtype = recipe.get("out_dtype") or recipe.get("dtype")
+    dtype = next((recipe[key] for key in ("out_dtype", "dtype") if recipe.get(key) is not None), None)
     if dtype not in (None, *CODES):
-        raise refuse(f"{dtype} is none of the dtypes {', '.join(CODES)}")
-    return Recipe(sources, check_weights(weights, len(sources)), set(selections[0]) or None, dtype)
+        raise refuse(f"{dtype!r:.100} is none of the dtypes {', '.join(CODES)}")
+    try:
+        weights = check_weights(weights, len(sources))
+    except MergeError as error:
+        raise refuse(str(error).removesuffix(".")) from None
+    return Recipe(sources, weights, set(selections[0]) or None, dtype)
+
+
+def load_yaml(file, refuse):
+    """What a YAML file holds; refuse(reason) makes the error for one that cannot be read."""
+    try:
+        return yaml.safe_load(Path(file).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise refuse(f"it cannot be read ({error.strerror})") from None
+    except Exception as error:  # beside YAMLError: no UTF-8, deep nesting, dates like 2001-99-99, !!int without digits
+        mark = getattr(error, "problem_mark", None)
+        raise refuse(f"it is no YAML{f', see line {mark.line + 1}' if mark else ''}") from None
+
+
+def read_entry(entry, refuse):
+    """(model, its weight, the names that the weight is for, the weight of the others) of one entry under models."""
+    if (
+        not isinstance(entry, dict)
+        or set(entry) != {"model", "parameters"}
+        or not isinstance(entry["parameters"], dict)
+        or set(entry["parameters"]) != {"weight"}
+    ):
+        raise refuse("each model needs a model and a weight, and nothing else")
+    model, weight = entry["model"], entry["parameters"]["weight"]
+    if not isinstance(model, str):
+        raise refuse(f"a model is given as a {type(model).__name__}, not as the text of a folder or Hub id")
+    conditions = weight if isinstance(weight, list) else [{"value": weight}]
+    for condition in conditions:
+        if (
+            not isinstance(condition, dict)
+            or not set(condition) <= {"filter", "value"}
+            or not isinstance(condition.get("filter", ""), str)
+            or type(condition.get("value")) not in (int, float)
+            or not 0 <= condition["value"] <= 1
+        ):
+            raise refuse(f"the weight of {model!r:.100} is a gradient or no number from 0 to 1")
+    filtered, rest = [c for c in conditions if "filter" in c], [c["value"] for c in conditions if "filter" not in c]
+    if len({c["value"] for c in filtered}) > 1 or len(rest) != 1 or "filter" in conditions[-1]:
+        raise refuse(f"{model!r:.100} has several weights")
+    return model, filtered[0]["value"] if filtered else rest[0], frozenset(c["filter"] for c in filtered), rest[0]

@@ -2,6 +2,7 @@
 
 import asyncio
 import html
+import re
 import sys
 import time
 from contextlib import nullcontext
@@ -9,6 +10,7 @@ from contextlib import nullcontext
 import ipywidgets as widgets
 from IPython.display import display
 
+from merging.figures import marked, show_text
 from merging.text import threads_for
 
 
@@ -16,12 +18,14 @@ class View:
     """Controls above a picture, its numbers as words, and maybe a sampled text; `box` is what a cell shows.
 
     draw() yields (svg, words) for the present values of the controls: once, or first with what is known before a
-    merge is measured and None for the words. sample() gives an iterator of growing texts. An error in either is shown
-    in the view and raised. model is the one that the view merges into.
+    merge is measured and None for the words. sample() gives an iterator of growing texts, prompt() what they begin
+    with, lines is the room to keep for them. An error in any is shown in the view and raised. model is the one that
+    the view merges into.
     """
 
-    def __init__(self, controls, layout, draw, sample=None, model=None):
-        self.controls, self.draw, self.sample, self.model, self.task = controls, draw, sample, model, None
+    def __init__(self, controls, layout, draw, sample=None, model=None, prompt=lambda: "", lines=1):
+        self.controls, self.draw, self.sample, self.model, self.prompt = controls, draw, sample, model, prompt
+        self.task, self.lines = None, lines
         self.picture, self.words, self.text = widgets.HTML(), widgets.HTML(), widgets.HTML()
         self.box = widgets.VBox([layout, self.picture, self.words, *([self.text] if sample else [])])
         for control in controls.values():
@@ -47,7 +51,7 @@ class View:
                         f"<div style='font-size:1.1em'>{html.escape(words)}</div>" if words else self.words.value
                     )
             if self.sample and stream and can_stream():
-                self.text.value = ""
+                self._show("")
                 self.task = asyncio.get_running_loop().create_task(self._stream())
             elif self.sample:
                 self._show(list(self.sample())[-1])
@@ -69,15 +73,20 @@ class View:
         """The static twin: set the controls and show what the view shows then, as picture and text for GitHub."""
         self.set(**values)
         display({"image/svg+xml": self.picture.value, "text/plain": self.plain(self.words)}, raw=True)
-        print(self.plain(self.words) + ("\n\n" + self.plain(self.text) if self.sample else ""))
+        print(self.plain(self.words))
+        if self.sample:
+            show_text(self.prompt(), self.plain(self.text))
 
     @staticmethod
     def plain(widget):
         """The text of an HTML widget, without its markup."""
-        return html.unescape(widget.value.split(">", 1)[1].rsplit("</", 1)[0]) if widget.value else ""
+        return html.unescape(re.sub("<[^>]*>", "", widget.value))
 
     def _show(self, text):
-        self.text.value = f"<pre style='font-size:1.1em;line-height:1.3;white-space:pre-wrap'>{html.escape(text)}</pre>"
+        """Show a text in as much room as the longest so far has taken, so that nothing below it jumps."""
+        self.lines = max(self.lines, sum(1 + len(line) // 100 for line in text.split("\n")))
+        style = f"font-size:1.1em;line-height:1.3;white-space:pre-wrap;min-height:{1.3 * self.lines:.1f}em"
+        self.text.value = f"<pre style='{style}'>{marked(self.prompt(), text)}</pre>"
 
     async def _stream(self):
         """Write the text token by token; between two tokens the kernel may take the next move of a slider."""

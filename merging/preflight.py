@@ -1,13 +1,19 @@
 """What can be known about models before their weights are loaded: may they be averaged?"""
 
-import json
+import copy
 from typing import NamedTuple
 
-from transformers import AutoConfig, AutoTokenizer
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from merging.adapters import adapter_config, base_of, is_adapter
 from merging.checks import ARCHITECTURE, config_setting
 from merging.errors import LoadError
+from merging.files import check_files, read_config, reason
+from merging.gguf import cache
 from merging.loading import find_folder
+from merging.quiet import quiet
+from merging.tensors import other_parts
 
 
 class Preflight(NamedTuple):
@@ -37,30 +43,27 @@ def preflight(sources):
     configs, tokenizers, refusals, notes = {}, {}, [], []
     for label, source in sources.items():
         folder = find_folder(label, source, weights=False)
-        if (folder / "adapter_config.json").is_file() and not (folder / "config.json").is_file():
-            base = json.loads((folder / "adapter_config.json").read_text(encoding="utf-8")).get(
-                "base_model_name_or_path"
-            )
-            refusals.append(
-                f"{label} is an adapter, a small correction to {base}, not a model of its own. Merge it into that "
-                f"model first: peft.AutoPeftModelForCausalLM.from_pretrained({str(source)!r}).merge_and_unload()"
-                ".save_pretrained(folder), and give that folder."
-            )
-            continue
+        if is_adapter(folder):
+            folder, note = _base_folder(label, folder, sources)
+            notes.append(note)
+        elif folder.parent == cache():
+            notes.append(f"{label} is read from GGUF codes: the rounding of its numbers to a few bits is part of it.")
         try:
-            configs[label] = AutoConfig.from_pretrained(folder)
-            tokenizers[label] = AutoTokenizer.from_pretrained(folder)
+            check_files(folder)
+            configs[label] = read_config(folder)
+            tokenizers[label] = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
         except Exception as error:
             raise LoadError(
-                f"Model {label!r}: transformers cannot read its config or tokenizer: {str(error).splitlines()[0]}"
+                f"Model {label!r}: transformers cannot read its config or tokenizer: {reason(error)}"
             ) from None
         if getattr(configs[label], "quantization_config", None):
             refusals.append(
                 f"{label} is quantised: its numbers are codes, and the average of two codes means nothing. Take the "
                 "release in float32, bfloat16 or float16."
             )
+    first = next(iter(configs), None)
+    notes += _other_parts(first, configs[first]) if configs else []
     for label in list(configs)[1:]:
-        first = next(iter(configs))
         refusals += _differences(first, configs[first], label, configs[label])
         if configs[first].model_type != configs[label].model_type:
             continue
@@ -89,6 +92,27 @@ QUESTIONS = {
     "quantised": lambda config, tokenizer: "yes" if getattr(config, "quantization_config", None) else "no",
     "chat template": lambda config, tokenizer: "yes" if tokenizer.chat_template else "no",
 }
+
+
+def _base_folder(label, folder, sources):
+    """(the folder of the base that an adapter belongs to, a note that says so): config and tokenizer are the base's."""
+    rank, given = adapter_config(label, folder).get("r"), label != "base" and sources.get("base")
+    base = given or base_of(label, folder)
+    name = "the model labelled base" if given else base
+    note = f"{label} is a LoRA adapter of rank {rank}, a small correction: load_models adds it to {name}."
+    return find_folder(f"base of {label}", base, weights=False), note
+
+
+def _other_parts(label, config):
+    """Notes on what no selection by kind reaches, counted on a model without numbers; none if it cannot be built."""
+    try:
+        with torch.device("meta"), quiet():
+            model = AutoModelForCausalLM.from_config(copy.deepcopy(config), trust_remote_code=False)
+    except Exception:
+        return []
+    tensors = dict(model.named_parameters())
+    others = other_parts(tensors, sum(tensor.numel() for tensor in tensors.values()))
+    return [f"{label}: {others}. A selection of attention or feed-forward leaves them as they are."] if others else []
 
 
 def _differences(first, config1, label, config2):

@@ -10,7 +10,7 @@ import torch
 import yaml
 
 from merging.loading import ROOT
-from merging.text import generate_texts, positions
+from merging.text import BEER_PROMPT, generate_texts, positions, quick
 
 RECIPE_KEYS = (
     "style",
@@ -51,7 +51,7 @@ def bits_per_byte(model, tokenizer, text):
         window for document in documents for window in text_windows(document, tokenizer, min(positions(model), 1024))
     ]
     windows.sort(key=lambda window: len(window[0]))
-    nats = 0.0
+    nats, model = 0.0, quick(model)
     while windows:
         rows = max(1, 1024 // len(windows[-1][0]))  # small batches stay in the processor's cache
         nats += sum(window_nats(model, windows[-rows:]))
@@ -219,3 +219,15 @@ def valid_share(model, tokenizer, prompts, n, check, seed=32):
         for text in generate_texts(model, tokenizer, prompt, n, seed=seed + i, **limits):
             passed += check(text[len(prompt) :] if check is is_function else text)
     return passed / (n * len(prompts))
+
+
+def sample_functions(model, tokenizer, tasks, n, seed=32):
+    """n sampled functions for each task, as (task, code) pairs; all in one batch, of at most 200 tokens each."""
+    prompts = [f"Write a Python function to {task}:" for task in tasks]
+    texts = generate_texts(model, tokenizer, prompts, n, max_length=200, seed=seed)
+    return [(tasks[i // n], text[len(prompts[i // n]) :]) for i, text in enumerate(texts)]
+
+
+def sample_recipes(model, tokenizer, n, seed=32):
+    """n sampled recipes after the article's prompt, in one batch; what cannot become a recipe any more is given up."""
+    return generate_texts(model, tokenizer, BEER_PROMPT, n, max_length=500, seed=seed, hopeless=cannot_be_recipe)

@@ -5,13 +5,16 @@ import html
 from merging.palette import COLOURS
 
 FONT = "font-family='sans-serif' font-size='15'"
+PAGE = 960  # pixels: what an exported page leaves for a picture in a window of 1,100
 
 
 def svg(width, height, parts, words):
-    """A picture of the given size (pixels) with its words as the accessible name."""
+    """A picture drawn on width x height pixels and shown no wider than a page, its words as the accessible name."""
+    scale = min(1, PAGE / width)  # exported pages hold an SVG as an image, whose size is not the style's but this
     return (
-        f"<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 {width} {height}' width='{width}' height='{height}' "
-        f"style='max-width:100%;height:auto;background:white' role='img' "
+        f"<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 {width} {height}' "
+        f"width='{width * scale:.0f}' height='{height * scale:.0f}' "
+        f"style='width:100%;max-width:{width}px;height:auto;background:white' role='img' "
         f"aria-label='{html.escape(words, quote=True)}' {FONT}>" + "".join(parts) + "</svg>"
     )
 
@@ -50,10 +53,8 @@ def ring(x, y):
 
 def chart(x, y, width, height, alphas, values, title, ends, base=None):
     """A curve over alpha in a frame, both ends marked as the models they are; gives (parts, place of a point)."""
-    low, high = (
-        min([*values, *([base] if base is not None else [])]),
-        max([*values, *([base] if base is not None else [])]),
-    )
+    drawn = values if base is None else [*values, base]
+    low, high = min(drawn), max(drawn)
     margin = 0.08 * (high - low or 1)
     low, high = low - margin, high + margin
     place = lambda alpha, value: (x + alpha * width, y + height - (value - low) / (high - low) * height)
@@ -66,9 +67,15 @@ def chart(x, y, width, height, alphas, values, title, ends, base=None):
         label(x - 14, y + height, f"{low + margin:.2f}", "end"),
     ]
     if base is not None:
+        line_at, left = place(0, base)[1], abs(values[0] - base) > abs(values[-1] - base)  # where the curve is far
         parts += [
             line([place(0, base), place(1, base)], COLOURS["base"], 1.5, "6 4"),
-            label(x + width - 4, place(1, base)[1] - 5, "base", "end"),
+            label(
+                x + (8 if left else width - 8),
+                line_at + (-6 if line_at > y + 20 else 16),
+                "base",
+                "start" if left else "end",
+            ),
         ]
     parts += [
         line([place(0, values[0]), place(1, values[-1])], "#888", 1.5, "2 4"),
@@ -82,13 +89,16 @@ def chart(x, y, width, height, alphas, values, title, ends, base=None):
 def token_bars(x, y, width, rows):
     """Bars of (token, probability, [(parent, its probability)]), the parents' as markers."""
     largest = max([p for _, p, both in rows for p in (p, *(q for _, q in both))])
-    scale = (width - 110) / largest
+    scale = (width - 160) / largest
     parts = [label(x, y - 10, "next token", font_weight="bold")]
     for i, (word, p, both) in enumerate(rows):
-        top = y + 6 + i * 26
-        parts += [label(x + 60, top + 15, word, "end"), box(x + 70, top, p * scale, 20, COLOURS["merged"], opacity=0.6)]
-        parts += [mark(x + 70 + q * scale, top + 10, model, 5) for model, q in both]
-        parts += [label(x + width - 30, top + 15, f"{p:.0%}")]
+        top = y + 4 + i * 24
+        parts += [
+            label(x + 95, top + 14, word, "end"),
+            box(x + 105, top, p * scale, 18, COLOURS["merged"], opacity=0.6),
+        ]
+        parts += [mark(x + 105 + q * scale, top + 9, model, 5) for model, q in both]
+        parts += [label(x + width, top + 14, f"{p:.0%}", "end")]
     return parts
 
 
@@ -97,7 +107,7 @@ def grouped_bars(texts, scores):
     largest = max(value for row in scores.values() for value in row.values())
     parts = []
     for i, kind in enumerate(texts):
-        x, width = 20 + i * 330, 170
+        x, width = 20 + i * 315, 170
         parts.append(label(x, 24, f"{kind}: bits per byte", font_weight="bold"))
         for j, (model, row) in enumerate(scores.items()):
             y, colour, length = 40 + j * 32, COLOURS.get(model, COLOURS["merged"]), row[kind] / largest * width
@@ -112,7 +122,7 @@ def grouped_bars(texts, scores):
 
 def tree_drawing(leaves, inner, outer, weights):
     """Two merges as a drawn tree: the shares on its branches, the flat weights under its leaves."""
-    (xa, xb, xc), (x1, x2) = (90, 250, 430), (170, 300)
+    (xa, xb, xc), (x1, x2) = (50, 190, 340), (120, 230)
     parts = [
         line([(xa, 200), (x1, 130), (xb, 200)], "#555"),
         line([(x1, 130), (x2, 50), (xc, 200)], "#555"),
@@ -120,7 +130,7 @@ def tree_drawing(leaves, inner, outer, weights):
         mark(x2, 50, "merged", 9),
         label(x2 + 16, 46, "result"),
     ]
-    for x, y, share in ((120, 160, inner), (222, 160, 1 - inner), (222, 84, outer), (384, 120, 1 - outer)):
+    for x, y, share in ((68, 160, inner), (172, 160, 1 - inner), (156, 84, outer), (306, 120, 1 - outer)):
         parts.append(label(x, y, f"{share:.2f}", "middle"))
     for name, x in zip(leaves, (xa, xb, xc)):
         parts += [
@@ -128,4 +138,4 @@ def tree_drawing(leaves, inner, outer, weights):
             label(x, 236, name, "middle"),
             label(x, 258, f"{weights[name]:.2f}", "middle", font_weight="bold"),
         ]
-    return parts + [label(20, 284, "flat weights: the shares multiplied along each path")]
+    return parts + [label(4, 288, "flat weights: the shares multiplied along each path")]

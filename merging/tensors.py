@@ -46,16 +46,34 @@ def tensor_kind(name):
     inside = parts[numbers[0] + 1] if numbers and numbers[0] + 1 < len(parts) else ""
     if inside in ("attn", "self_attn", "attention", "self_attention"):
         return "attention", block
-    if inside in ("mlp", "fc1", "fc2", "feed_forward", "ffn", "block_sparse_moe"):
+    if inside in ("mlp", "mlp_block", "fc1", "fc2", "feed_forward", "ffn", "block_sparse_moe"):
         return "feed-forward", block
-    if any("norm" in part or re.fullmatch(r"ln_\w+", part) for part in parts):
+    if any("norm" in part.lower() or re.fullmatch(r"(pre_)?ln_?\w+", part) for part in parts):
         return "norm", block
-    return ("embedding" if re.search(r"wte|wpe|embed|lm_head", name) else "other"), block
+    return ("embedding" if re.search(r"wte|wpe|embed|lm_head|^head\.", name) else "other"), block
 
 
 def touched(model, names):
-    """How much a selection changes, as one sentence: tensors, parameters, per cent."""
-    tensors = merge_tensors(model)
+    """How much a selection changes, as one sentence: tensors, parameters, per cent.
+
+    Where a part of the model is of no kind that merge_models_select knows (the mixing of Mamba's blocks, say), the
+    sentence says how much of that the selection leaves out.
+    """
+    tensors, names = merge_tensors(model), set(names)
     n = sum(tensors[name].numel() for name in names)
     total = sum(tensor.numel() for tensor in tensors.values())
-    return f"{len(names)} of {len(tensors)} tensors, {n:,} of {total:,} parameters ({n / total:.1%})"
+    left_out = other_parts({name: tensor for name, tensor in tensors.items() if name not in names}, total)
+    share = f"{n / total:.1%}; left out: {left_out}" if left_out else f"{n / total:.1%}"
+    return f"{len(names)} of {len(tensors)} tensors, {n:,} of {total:,} parameters ({share})"
+
+
+def other_parts(tensors, total):
+    """Which share of total parameters is of no kind that a selection by kind reaches, as words; "" below 0.5 %."""
+    others = {name: tensor.numel() for name, tensor in tensors.items() if tensor_kind(name)[0] == "other"}
+    share = sum(others.values()) / total
+    if share < 0.005:
+        return ""
+    return (
+        f"{share:.0%} of the parameters are neither attention nor feed-forward, embeddings or norms, for example "
+        f"{max(others, key=others.get)}"
+    )

@@ -1,5 +1,6 @@
 """The article's prompts, and how a model continues them: sampled in batches, or token by token."""
 
+import copy
 import math
 from contextlib import contextmanager
 
@@ -8,16 +9,17 @@ from transformers import StoppingCriteria
 
 CODE_PROMPT = "Write a Python function to greet the user by name:"
 BEER_PROMPT = "style: Scottish Ale\nbatch_size: 20\nefficiency: 75\nboil_size:"
+LARGE = 50e6  # parameters from which on bfloat16 is worth it
 
 
 def generate_texts(model, tokenizer, prompt, n, device=None, temperature=1.0, max_length=500, seed=None, hopeless=None):
-    """Like generate_text, n samples at once: a list of n strings.
+    """Like generate_text, n samples at once: a list of n strings; of a list of prompts, n for each, in their order.
 
     hopeless: a function of the text so far that is true if the rest is not worth waiting for; it must stay true.
     """
-    inputs = tokenizer(prompt or tokenizer.bos_token or tokenizer.eos_token, return_tensors="pt", verbose=False).to(
-        device or model.device
-    )
+    several = {"padding": True, "padding_side": "left"} if isinstance(prompt, list) else {}
+    prompt = prompt or tokenizer.bos_token or tokenizer.eos_token
+    inputs = tokenizer(prompt, return_tensors="pt", verbose=False, **several).to(device or model.device)
     length, limit = inputs["input_ids"].shape[1], positions(model)
     if not length < max_length <= limit:
         raise ValueError(
@@ -30,7 +32,7 @@ def generate_texts(model, tokenizer, prompt, n, device=None, temperature=1.0, ma
     with torch.random.fork_rng(enabled=seed is not None), threads_for(model):
         if seed is not None:
             torch.manual_seed(seed)
-        ids = model.generate(
+        ids = quick(model).generate(
             inputs["input_ids"],
             attention_mask=inputs["attention_mask"],
             max_length=max_length,
@@ -39,7 +41,8 @@ def generate_texts(model, tokenizer, prompt, n, device=None, temperature=1.0, ma
             stopping_criteria=[_GiveUp(tokenizer, hopeless)] if hopeless else None,
             **sampling,
         )
-    return tokenizer.batch_decode(ids, skip_special_tokens=True) * (1 if temperature else n)
+    texts = tokenizer.batch_decode(ids, skip_special_tokens=True)
+    return texts if temperature else [text for text in texts for _ in range(n)]
 
 
 class _GiveUp(StoppingCriteria):
@@ -86,6 +89,23 @@ def threads_for(model):
     return use_threads(1 if tiny else torch.get_num_threads())
 
 
+def fast_dtype(model):
+    """The dtype to compute in: bfloat16 for a large model where the processor has it, else the model's own.
+
+    Rounding the weights to bfloat16 changes bits per byte in the third digit, and takes a fraction of the time.
+    """
+    first, size = next(model.parameters()), sum(p.numel() for p in model.parameters())
+    on_cpu = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)  # torch has no public word for it
+    computes = on_cpu() if first.device.type == "cpu" else first.device.type == "cuda"
+    return torch.bfloat16 if size > LARGE and computes else first.dtype
+
+
+def quick(model):
+    """The model, or a copy of it in the dtype that is quicker to compute in; the model itself never changes."""
+    dtype = fast_dtype(model)
+    return model if dtype == next(model.parameters()).dtype else copy.deepcopy(model).to(dtype)
+
+
 @contextmanager
 def use_threads(n):
     """Let torch use n CPU threads inside of a with block."""
@@ -97,6 +117,12 @@ def use_threads(n):
         torch.set_num_threads(threads)
 
 
+# How many tokens a model can see, in the words of transformers' configurations: most of them map theirs to the first
+# (GPT-2's n_positions, RWKV's context_length), MPT and Whisper do not.
+CONTEXT = ("max_position_embeddings", "max_seq_len", "max_target_positions")
+
+
 def positions(model):
-    """How many tokens the model can see at once."""
-    return getattr(model.config, "max_position_embeddings", None) or 1024
+    """How many tokens the model can see at once; 1024 where its configuration has no limit (Mamba, Bloom)."""
+    text = getattr(model.config, "get_text_config", lambda: model.config)()
+    return next((getattr(text, name) for name in CONTEXT if getattr(text, name, None)), 1024)

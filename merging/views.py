@@ -7,6 +7,7 @@ first model.
 import copy
 
 import ipywidgets as widgets
+import torch
 from matplotlib import colormaps
 from matplotlib.colors import to_hex
 
@@ -18,7 +19,7 @@ from merging.svg import chart, grouped_bars, label, line, mark, ring, svg, token
 from merging.tensors import merge_tensors, tensor_kind, touched
 from merging.text import next_tokens, stream_text
 
-TOKENS = 4  # bars: the most likely tokens of each parent
+TOKENS = 3  # bars: the most likely tokens of each parent and of the merge half-way between them
 
 
 def alpha_explorer(
@@ -37,7 +38,7 @@ def alpha_explorer(
         "alpha": slider(alpha, f"alpha: {name2} at 0, {name1} at 1", step=alphas[1] - alphas[0]),
         "prompt": widgets.ToggleButtons(options=list(prompts), description="prompt"),
     }
-    right = 70 + 240 * len(bits)  # where the charts end and the bars begin
+    right = 20 + 240 * len(bits)  # where the charts end and the bars begin
     charts = [
         chart(60 + 240 * i, 34, 165, 190, alphas, values, f"{kind}: bits per byte", (name2, name1), base_bits.get(kind))
         for i, (kind, values) in enumerate(bits.items())
@@ -47,11 +48,11 @@ def alpha_explorer(
         name: {label: next_tokens(model, tokenizer, text) for label, model in (second, first)}
         for name, text in looked_at.items()
     }
+    merge_into(live, [model1, model2], [0.5, 0.5])
     tokens = {
-        name: list(dict.fromkeys(i for p in both.values() for i in p.topk(TOKENS).indices.tolist()))
+        name: likely_tokens([*both.values(), next_tokens(live, tokenizer, looked_at[name])])
         for name, both in parents.items()
     }
-
     bars = [""]
 
     def draw():
@@ -62,7 +63,7 @@ def alpha_explorer(
         measured = f"alpha = {alpha:.2f} (share of {name1}), bits per byte: " + ", ".join(
             f"{kind} {values[now]:.2f}" for kind, values in bits.items()
         )
-        yield svg(right + 330, 260, curves + bars, measured), None
+        yield svg(right + 310, 260, curves + bars, measured), None
         merge_into(live, [model1, model2], [alpha, 1 - alpha])
         likely = next_tokens(live, tokenizer, looked_at[prompt])
         rows = [
@@ -75,8 +76,8 @@ def alpha_explorer(
             + ", ".join(f"{word} {p:.0%}" for word, p, _ in rows)
             + "."
         )
-        bars[:] = token_bars(right, 34, 280, rows)
-        yield svg(right + 330, 260, curves + bars, words), words
+        bars[:] = token_bars(right, 34, 300, rows)
+        yield svg(right + 310, 260, curves + bars, words), words
 
     return View(
         controls,
@@ -84,7 +85,16 @@ def alpha_explorer(
         draw,
         lambda: stream_text(live, tokenizer, prompts[controls["prompt"].value], max_length),
         live,
+        lambda: prompts[controls["prompt"].value],
+        min(max_length // 6, 30),  # a line of a recipe has some six tokens
     )
+
+
+def likely_tokens(distributions):
+    """The most likely tokens of each distribution, most likely first, without those that are rare in all of them."""
+    most = torch.stack(distributions).amax(0)
+    found = {i for p in distributions for i in p.topk(TOKENS).indices.tolist() if most[i] > 0.02 * most.max()}
+    return sorted(found, key=lambda i: -most[i])
 
 
 def predict_then_reveal(alphas, values, ends, name):
@@ -186,7 +196,7 @@ def mixing_desk(first, second, tokenizer, texts):
             )
             + "."
         )
-        yield svg(1000, 140, grouped_bars(texts, scores), words), words
+        yield svg(960, 140, grouped_bars(texts, scores), words), words
 
     key = lambda place: place[0] if place[1] is None else f"{place[0]} {place[1] + 1}"
     attention, feed_forward, rest = (
@@ -235,7 +245,7 @@ def tree_and_triangle(models, tokenizer, texts, grid):
         "outer": slider(0.5, "alpha of the second merge"),
     }
     low, high = min(grid.values()), max(grid.values())
-    corners = dict(zip(names, ((830, 36), (690, 246), (970, 246))))
+    corners = dict(zip(names, ((610, 36), (490, 246), (730, 246))))
     place = lambda weights: tuple(sum(w * corners[n][i] for n, w in weights.items()) for i in (0, 1))
     dots = [
         f"<circle cx='{x:.1f}' cy='{y:.1f}' r='9' fill='{to_hex(colormaps['viridis']((value - low) / (high - low)))}'/>"
@@ -243,7 +253,7 @@ def tree_and_triangle(models, tokenizer, texts, grid):
         for x, y in [place(dict(zip(names, weights)))]
     ]
     best = min(grid, key=grid.get)
-    frame = [label(830, 292, f"colour: mean bits per byte, {low:.2f} (dark) to {high:.2f} (light)", "middle")]
+    frame = [label(610, 288, f"mean bits per byte: dark {low:.2f}, light {high:.2f}", "middle")]
     frame += [
         mark(x, y, name) + label(x + dx, y + 5, name, anchor)
         for (name, (x, y)), (dx, anchor) in zip(corners.items(), ((14, "start"), (-14, "end"), (14, "start")))
@@ -256,7 +266,7 @@ def tree_and_triangle(models, tokenizer, texts, grid):
             f"{n} {weights[n]:.2f}" for n in names
         )
         picture = svg(
-            1120, 305, tree_drawing((a, b, c), inner, outer, weights) + dots + frame + [ring(*place(weights))], flat
+            800, 305, tree_drawing((a, b, c), inner, outer, weights) + dots + frame + [ring(*place(weights))], flat
         )
         yield picture, None
         bits = score(merge_into(live, list(models.values()), [weights[n] for n in names])).values()

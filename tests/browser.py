@@ -1,6 +1,6 @@
 """A notebook in a real browser: JupyterLab on loopback, Debian's Chromium, Playwright.
 
-    python tests/browser.py        time every view: key press to changed picture, to the last change of it, to the first new token
+    python tests/browser.py    time every view: key press to changed picture, to its last change, to the first new token
 
 Screenshots go to tests/screenshots, which git ignores.
 """
@@ -88,27 +88,28 @@ def free_port():
         return probe.getsockname()[1]
 
 
-def copy_series(folder, documents):
-    """Copy what a notebook reads, with only the first held-out documents of each text; the models are linked."""
-    for name in ("notebooks", "images"):
-        shutil.copytree(ROOT / name, folder / name)
-    for path in ROOT.glob("*.py"):
-        shutil.copy(path, folder)
+def copy_series(folder, documents, characters=120):
+    """Copy what a notebook reads, with only the beginnings of some held-out documents; the models are linked."""
+    for name in ("notebooks", "images", "merging"):
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "helpers.py", folder)
     (folder / "models" / "heldout").mkdir(parents=True)
-    for name in ("base", "clippy", "beer", "stranger", "further.json"):
-        (folder / "models" / name).symlink_to(ROOT / "models" / name)
+    for path in (ROOT / "models").iterdir():
+        if path.name != "heldout":
+            (folder / "models" / path.name).symlink_to(path)
     for path in (ROOT / "models" / "heldout").glob("*.txt"):
         first = path.read_text(encoding="utf-8").split("\n\n\n")[:documents]
-        (folder / "models" / "heldout" / path.name).write_text("\n\n\n".join(first) + "\n", encoding="utf-8")
+        short = "\n\n\n".join(document[:characters].rstrip() for document in first)
+        (folder / "models" / "heldout" / path.name).write_text(short + "\n", encoding="utf-8")
 
 
 @contextmanager
-def jupyterlab(folder=None, documents=4):
+def jupyterlab(folder=None, documents=4, characters=120):
     """The address of a JupyterLab on a copy of the series, so that nothing here is changed; folder: where it goes."""
     port = free_port()
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(folder or scratch)
-        copy_series(folder, documents)
+        copy_series(folder, documents, characters)
         command = [
             sys.executable,
             "-m",
@@ -147,7 +148,8 @@ def run_all(page, address, name):
     page.wait_for_function(
         f"""() => {{
         const panel = window.jupyterapp?.shell?.currentWidget;
-        return panel?.context?.path === '{name}' && panel.context.isReady && panel.sessionContext?.session?.kernel?.status === 'idle';
+        const kernel = panel?.sessionContext?.session?.kernel;
+        return panel?.context?.path === '{name}' && panel.context.isReady && kernel?.status === 'idle';
     }}""",
         timeout=90_000,
     )
@@ -208,7 +210,7 @@ def spread(values):
 
 
 def main():
-    with jupyterlab() as address, chromium() as page:
+    with jupyterlab(characters=None) as address, chromium() as page:
         for name in ("03_merge_all_layers", "04_merge_selected_layers", "05_hierarchical_merging"):
             run_all(page, address, name + ".ipynb")
             for i in range(views(page).count()):

@@ -6,6 +6,7 @@ real loading code runs unchanged: listing, download, cache, tokenizer, weights.
 
 import hashlib
 import json
+import os
 import re
 import socket
 import sysconfig
@@ -43,9 +44,6 @@ DECOYS = {
     CLIPPY: ("flax_model.msgpack", "rust_model.ot"),
     BEER: ("rust_model.ot", "checkpoint-500/config.json"),
 }
-
-
-# --- checkpoints ------------------------------------------------------------------------------------------------
 
 
 def write_checkpoints(folder):
@@ -132,7 +130,11 @@ def _write_bin(folder, model, masked_layers, **more_config):
     (folder / "config.json").write_text(json.dumps(config, indent=2))
 
 
-# --- server -----------------------------------------------------------------------------------------------------
+def environment(endpoint, home, **more):
+    """The caller's environment without a trace of settings for the Hub, and then the ones given."""
+    ours = re.compile(r"HF_|HUGGING_?FACE|TRANSFORMERS_|DISABLE_|MODEL_FAMILY|PYTHONPATH|\w+_proxy$", re.IGNORECASE)
+    kept = {key: value for key, value in os.environ.items() if not ours.match(key)}
+    return kept | {"HF_ENDPOINT": endpoint, "HF_HOME": str(home), "OMP_NUM_THREADS": "1"} | more
 
 
 @contextmanager

@@ -1,27 +1,33 @@
 """The live views in a real browser, by keyboard alone; needs Chromium, which .ci/run installs."""
 
+import functools
+import re
+
 import browser
 import nbformat
 import pytest
 from nbconvert import HTMLExporter
 
 pytestmark = pytest.mark.skipif(browser.CHROMIUM is None, reason="NOT RUN: there is no Chromium on this machine")
-NOTEBOOKS = ("03_merge_all_layers", "04_merge_selected_layers", "05_hierarchical_merging", "08_your_own_models")
-ONLY_03 = pytest.mark.parametrize("notebook", NOTEBOOKS[:1], indirect=True)
+PAGES = sorted((browser.ROOT / "notebooks").glob("[0-9]*.ipynb"))
+TITLES = ("merge_all_layers", "merge_selected_layers", "hierarchical_merging", "your_own_models")
+NOTEBOOKS = [path for path in PAGES if path.stem[3:] in TITLES]
+ONLY_03 = pytest.mark.parametrize("notebook", NOTEBOOKS[:1], indirect=True, ids=lambda path: path.stem)
 HOSTILE = """
 import sys; sys.path.insert(0, "..")
-import ipywidgets, sliders
-alpha = sliders.slider(0.5)
+from merging.live import View, slider
+from merging.svg import label, svg
+alpha = slider(0.5)
 text = "<script>window.hacked = 1</script><img src=x onerror='window.hacked = 2'> alpha "
-view = sliders.View({"alpha": alpha}, alpha, lambda: [(sliders.svg(90, 20, [sliders.label(0, 15, text)], text), text)],
-                    lambda: iter([text + f"{alpha.value:.2f}"]))
+view = View({"alpha": alpha}, alpha, lambda: [(svg(90, 20, [label(0, 15, text)], text), text)],
+            lambda: iter([text + f"{alpha.value:.2f}"]))
 view.box
 """
 BROKEN = """
 import sys; sys.path.insert(0, "..")
-import sliders
-alpha = sliders.slider(0.5)
-view = sliders.View({"alpha": alpha}, alpha, lambda: [("", f"{1 / (alpha.value - 0.4):.2f}")])
+from merging.live import View, slider
+alpha = slider(0.5)
+view = View({"alpha": alpha}, alpha, lambda: [("", f"{1 / (alpha.value - 0.4):.2f}")])
 view.box
 """
 
@@ -56,15 +62,16 @@ def wait_until(page, question, seconds=20):
     return False
 
 
-@pytest.fixture(scope="module", params=NOTEBOOKS)
+@pytest.fixture(scope="module", params=NOTEBOOKS, ids=lambda path: path.stem)
 def notebook(request, page_and_address):
     """A notebook after 'run all', with all of its views."""
     page, address = page_and_address
     page.errors.clear()
-    browser.run_all(page, address, request.param + ".ipynb")
+    browser.run_all(page, address, request.param.name)
     found = browser.views(page)
-    assert found.count() == {"03": 2, "04": 1, "05": 1, "08": 1}[request.param[:2]]
-    return page, request.param, [found.nth(i) for i in range(found.count())]
+    cells = [cell.source for cell in nbformat.read(request.param, as_version=4).cells if cell.cell_type == "code"]
+    assert found.count() == len(re.findall(r"^\S.*\.box$", "\n".join(cells), flags=re.MULTILINE)) > 0
+    return page, request.param.stem, [found.nth(i) for i in range(found.count())]
 
 
 def test_no_cell_and_no_script_fails(notebook):
@@ -164,8 +171,6 @@ def test_an_error_is_shown_in_the_view(page_and_address, folder):
     assert wait_until(page, lambda: "ZeroDivisionError" in contents(view)[1].inner_text())
 
 
-# --- reading without widgets and scripts, as on GitHub ----------------------------------------------------------
-
 PICTURES = "[...document.images].map(image => image.naturalWidth > 0)"
 # What sticks out on the right, unless a reader can scroll it into view.
 OUT_OF_REACH = """[...document.querySelectorAll("img, table, pre, p, li, h1, h2")].filter(element => {
@@ -176,10 +181,15 @@ OUT_OF_REACH = """[...document.querySelectorAll("img, table, pre, p, li, h1, h2"
 }).map(element => element.outerHTML.slice(0, 80))"""
 
 
+@functools.cache
+def as_page(path):
+    return HTMLExporter().from_filename(str(path))[0]
+
+
 @pytest.mark.parametrize("width", [390, 1280])
-@pytest.mark.parametrize("path", sorted((browser.ROOT / "notebooks").glob("0*.ipynb")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.stem)
 def test_a_page_without_scripts_shows_all_pictures_and_hides_nothing(page_and_address, tmp_path, path, width):
-    (tmp_path / "page.html").write_text(HTMLExporter().from_filename(str(path))[0], encoding="utf-8")
+    (tmp_path / "page.html").write_text(as_page(path), encoding="utf-8")
     stored = [
         output
         for cell in nbformat.read(path, as_version=4).cells

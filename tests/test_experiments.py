@@ -1,26 +1,28 @@
-"""The experiments of notebooks 05 and 06: their functions, taken from the cells that a reader sees."""
+"""The experiments of the notebooks: their functions, taken from the cells that a reader sees."""
 
 import ast
 import copy
 import json
 import random
-from pathlib import Path
 
 import nbformat
 import pytest
 import torch
-import train
-from transformers import GPTNeoConfig, GPTNeoForCausalLM
+from small import build, largest_difference, same_bytes
 
-import helpers
+from helpers import merge_models
+from merging.loading import ROOT, load_models
+from merging.scoring import bits_per_byte, heldout_texts
+from merging.tensors import merge_tensors
+from training import train
 
-ROOT = Path(__file__).resolve().parents[1]
 TEXT = ["style: Scottish Ale\nbatch_size: 20\n", "def greet(name):\n    return name\n"]
 
 
-def defined_in(notebook, **names):
+def defined_in(title, **names):
     """Run only the imports, functions and classes of a notebook; names: the variables that these refer to."""
-    for cell in nbformat.read(ROOT / "notebooks" / notebook, as_version=4).cells:
+    [notebook] = (ROOT / "notebooks").glob(f"[0-9][0-9]_{title}.ipynb")
+    for cell in nbformat.read(notebook, as_version=4).cells:
         if cell.cell_type == "code":
             tree = ast.parse(cell.source)
             tree.body = [
@@ -33,69 +35,26 @@ def defined_in(notebook, **names):
 
 
 @pytest.fixture(scope="module")
-def models():
-    return {label: model for label, (model, _) in helpers.load_models("tiny", device="cpu").items()}
-
-
-@pytest.fixture(scope="module")
-def tokenizer():
-    return helpers.load_models("tiny", device="cpu")["base"].tokenizer
+def models(tiny):
+    return {label: model for label, (model, _) in tiny.items()}
 
 
 @pytest.fixture(scope="module")
 def experiments(models, tokenizer):
-    theta = helpers.merge_tensors(models["base"])
+    theta = merge_tensors(models["base"])
     ways = {
-        f"to_{label}": {name: tensor - theta[name] for name, tensor in helpers.merge_tensors(models[label]).items()}
+        f"to_{label}": {name: tensor - theta[name] for name, tensor in merge_tensors(models[label]).items()}
         for label in ("clippy", "beer")
     }
     return defined_in(
-        "06_why_merging_works.ipynb",
+        "why_merging_works",
         tokenizer=tokenizer,
-        quarters=[{"both": TEXT}],
+        texts={"both": TEXT},
         theta=theta,
         canvas=copy.deepcopy(models["base"]),
         **models,
         **ways,
     )
-
-
-def same(model1, model2):
-    return all(
-        torch.equal(tensor, helpers.merge_tensors(model2)[name])
-        for name, tensor in helpers.merge_tensors(model1).items()
-    )
-
-
-def furthest(model1, model2):
-    return max(
-        (tensor - helpers.merge_tensors(model2)[name]).abs().max().item()
-        for name, tensor in helpers.merge_tensors(model1).items()
-    )
-
-
-def small_model(seed):
-    torch.manual_seed(seed)
-    model = GPTNeoForCausalLM(
-        GPTNeoConfig(
-            vocab_size=60,
-            hidden_size=24,
-            num_layers=2,
-            num_heads=3,
-            window_size=8,
-            attention_types=[[["global", "local"], 1]],
-            max_position_embeddings=32,
-            bos_token_id=0,
-            eos_token_id=0,
-        )
-    ).eval()
-    for name, parameter in model.named_parameters():
-        if name.endswith("bias"):
-            torch.nn.init.normal_(parameter)  # else a forgotten bias would not show
-    return model
-
-
-# --- barriers ---------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -108,30 +67,27 @@ def test_a_barrier_is_the_highest_rise_above_the_straight_line(experiments, loss
 
 def test_a_path_runs_from_the_second_model_to_the_first(experiments, models, tokenizer):
     losses = experiments["path"](models["clippy"], models["beer"])["both"]
-    ends = [helpers.bits_per_byte(models[label], tokenizer, TEXT) for label in ("beer", "clippy")]
+    ends = [bits_per_byte(models[label], tokenizer, TEXT) for label in ("beer", "clippy")]
     assert len(losses) == 5
     assert [losses[0], losses[-1]] == pytest.approx(ends)
 
 
-# --- permutations -----------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_a_shuffled_model_computes_the_same_from_other_weights(experiments, seed):
-    model = small_model(seed)
+    model = build(seed=seed).eval()
     moved = experiments["shuffled"](model, seed)
     ids = torch.randint(0, 60, (4, 30), generator=torch.Generator().manual_seed(seed))
     with torch.no_grad():
         assert torch.allclose(moved(ids).logits, model(ids).logits, atol=1e-5)
-    assert furthest(moved, model) > 0.01
+    assert largest_difference(moved, model) > 0.01
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_matching_finds_the_permutation_back(experiments, models, seed):
     broken = experiments["shuffled"](models["beer"], seed)
     mended = experiments["permute"](broken, experiments["match"](broken, reference=models["clippy"]))
-    assert not same(broken, models["beer"])
-    assert same(mended, models["beer"])
+    assert not same_bytes(broken, models["beer"])
+    assert same_bytes(mended, models["beer"])
 
 
 def test_matching_leaves_a_model_that_fits_as_it_is(experiments, models):
@@ -139,16 +95,13 @@ def test_matching_leaves_a_model_that_fits_as_it_is(experiments, models):
     assert all(order.tolist() == sorted(order.tolist()) for block in orders for order in block)
 
 
-# --- task vectors and ensembles ---------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("x, y, label", [(0, 0, "base"), (1, 0, "clippy"), (0, 1, "beer")])
 def test_the_corners_of_the_plane_are_the_models(experiments, models, x, y, label):
-    assert furthest(experiments["at"](x, y), models[label]) < 1e-6
+    assert largest_difference(experiments["at"](x, y), models[label]) < 1e-6
 
 
 def test_lambda_one_half_is_the_fifty_fifty_merge(experiments, models):
-    assert furthest(experiments["at"](0.5, 0.5), helpers.merge_models(models["clippy"], models["beer"], 0.5)) < 1e-6
+    assert largest_difference(experiments["at"](0.5, 0.5), merge_models(models["clippy"], models["beer"], 0.5)) < 1e-6
 
 
 @pytest.mark.parametrize("alpha", [0.5, 0.25, 1.0])
@@ -164,15 +117,12 @@ def test_an_ensemble_averages_probabilities(experiments, models, tokenizer, alph
                 )
             nats -= torch.tensor(alpha * p + (1 - alpha) * q).log().item()
     expected = nats / torch.tensor(2.0).log().item() / sum(len(document) for document in TEXT)
-    assert helpers.bits_per_byte(ensemble, tokenizer, TEXT) == pytest.approx(expected, rel=1e-4)
-
-
-# --- soups ------------------------------------------------------------------------------------------------------
+    assert bits_per_byte(ensemble, tokenizer, TEXT) == pytest.approx(expected, rel=1e-4)
 
 
 @pytest.mark.parametrize("seed", range(20))
 def test_a_greedy_soup_is_never_worse_than_its_best_ingredient(seed):
-    greedy_soup, dice, table = defined_in("05_hierarchical_merging.ipynb")["greedy_soup"], random.Random(seed), {}
+    greedy_soup, dice, table = defined_in("hierarchical_merging")["greedy_soup"], random.Random(seed), {}
     score = lambda labels: table.setdefault(frozenset(labels), dice.random())
     soup = greedy_soup("abcde", score)
     assert score(soup) >= max(score([label]) for label in "abcde") == score(soup[:1])
@@ -181,18 +131,15 @@ def test_a_greedy_soup_is_never_worse_than_its_best_ingredient(seed):
 
 def test_a_greedy_soup_adds_what_helps_and_leaves_out_what_does_not():
     value = {"a": 3, "b": 2, "c": 1, "d": 0}
-    greedy_soup = defined_in("05_hierarchical_merging.ipynb")["greedy_soup"]
+    greedy_soup = defined_in("hierarchical_merging")["greedy_soup"]
     assert greedy_soup(
         "dcba", lambda labels: max(value[label] for label in labels) + ("c" in labels) - ("b" in labels)
     ) == ["a", "c", "d"]
 
 
-# --- what is shipped --------------------------------------------------------------------------------------------
-
-
 def test_the_shipped_curves_are_sweeps_to_the_shipped_clippy(models, tokenizer):
     (phase,) = train.STAGES["beer"]
-    clippy = [helpers.bits_per_byte(models["clippy"], tokenizer, text) for text in helpers.heldout_texts().values()]
+    clippy = [bits_per_byte(models["clippy"], tokenizer, text) for text in heldout_texts().values()]
     runs = json.loads((ROOT / "models" / "further.json").read_text())
     for run in runs:
         assert [losses[-1] for losses in run["bits"].values()] == pytest.approx(clippy, abs=2e-3)
@@ -202,11 +149,11 @@ def test_the_shipped_curves_are_sweeps_to_the_shipped_clippy(models, tokenizer):
 
 
 def test_the_stranger_knows_recipes_and_shares_no_ancestor_with_the_trio(models, tokenizer):
-    stranger, words = helpers.load_models({"stranger": ROOT / "models" / "stranger"}, device="cpu")["stranger"]
+    stranger, words = load_models({"stranger": ROOT / "models" / "tiny" / "stranger"}, device="cpu")["stranger"]
     assert words.get_vocab() == tokenizer.get_vocab()
-    assert helpers.bits_per_byte(stranger, words, helpers.heldout_texts()["beer"]) < 0.4
+    assert bits_per_byte(stranger, words, heldout_texts()["beer"]) < 0.4
     blocks = lambda model: torch.cat(
-        [t.flatten() for name, t in helpers.merge_tensors(model).items() if name.endswith("c_fc.weight")]
+        [t.flatten() for name, t in merge_tensors(model).items() if name.endswith("c_fc.weight")]
     )
     cosine = lambda one, other: torch.cosine_similarity(blocks(one), blocks(other), dim=0).item()
     assert cosine(models["beer"], models["clippy"]) > 0.5 and abs(cosine(models["beer"], stranger)) < 0.1

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -10,19 +9,23 @@ import sys
 from pathlib import Path
 from types import SimpleNamespace
 
-import nbformat
 import pytest
-from browser import copy_series
-from hub import BASE, BEER, CLIPPY, DECOYS, WORDS, serve, write_checkpoints
-from nbclient import NotebookClient
+from hub import BASE, BEER, CLIPPY, DECOYS, WORDS, environment, serve, write_checkpoints
 
-ROOT = Path(__file__).resolve().parent.parent
-NOTEBOOKS = sorted((ROOT / "notebooks").glob("0*.ipynb"))
+from merging.loading import ROOT
+
 LABELS = ["base", "clippy", "beer"]
 NOWHERE = "http://127.0.0.1:9"  # the discard port: nobody listens
 WAY_OUT = "MODEL_FAMILY=tiny"
 
 LOAD = "import helpers; print(*helpers.load_models({family!r}))"
+NO_SOCKETS = """
+import socket
+def refuse(self, address):
+    print("asked", address)
+    raise OSError("there is no network")
+socket.socket.connect = socket.socket.connect_ex = refuse
+"""
 INSPECT = """
 import json, helpers
 
@@ -38,8 +41,9 @@ def describe(loaded):
                 sampled=len(helpers.generate_text(model, tokenizer, text, max_length=30, seed=32)) > len(text))
 
 aligned = helpers.load_models("gpt-neo-125m")
-merged = helpers.merge_models(aligned["clippy"].model, aligned["beer"].model, 0.5)
-theta = [helpers.merge_tensors(m)["transformer.wte.weight"] for m in (aligned["clippy"].model, aligned["beer"].model, merged)]
+clippy, beer = aligned["clippy"].model, aligned["beer"].model
+merged = helpers.merge_models(clippy, beer, 0.5)
+theta = [helpers.merge_tensors(model)["transformer.wte.weight"] for model in (clippy, beer, merged)]
 as_on_disk = helpers.load_models("gpt-neo-125m", align=False)
 print(json.dumps(dict(
     aligned={label: describe(loaded) for label, loaded in aligned.items()},
@@ -47,28 +51,42 @@ print(json.dumps(dict(
     merged_error=(theta[2] - (theta[0] + theta[1]) / 2).abs().max().item(),
     moved=(theta[0] - theta[1]).abs().max().item())))
 """
-# Prints how long the call took, imports apart, and lets the exception through as a reader would see it.
+# Loads family after family; for each, prints how long the call took, imports apart, and the traceback a reader sees.
 FAIL = """
-import time, helpers
-start = time.monotonic()
+import json, sys, time, traceback, helpers
+for family in json.loads(sys.argv[1]):
+    start, failed = time.monotonic(), None
+    try:
+        helpers.load_models(family)
+    except Exception:
+        failed = traceback.format_exc()
+    print(json.dumps([time.monotonic() - start, failed]))
+"""
+# Removes file after file from the cache (sys.argv: repository and paths, link and blob) and loads its model again.
+MEND = """
+import json, os, sys, helpers
+for repo, *paths in json.loads(sys.argv[1]):
+    for path in paths:
+        os.unlink(path)
+    helpers.load_models({"mine": repo})
+"""
+PREFLIGHT = """
+import json, os, urllib.request, helpers
+from merging.preflight import preflight
+pair = dict(clippy={clippy!r}, beer={beer!r})
+print(json.dumps(preflight(pair)._asdict()))
 try:
-    helpers.load_models({family!r})
-finally:
-    print(time.monotonic() - start)
+    urllib.request.urlopen(os.environ["HF_ENDPOINT"] + "/mark")
+except OSError:
+    pass  # this Hub knows no such page; the request is what counts
+print(*helpers.load_models(pair))
 """
 
 
-def environment(endpoint, home, **more):
-    """The caller's environment without a trace of settings for the Hub, and then the ones given."""
-    ours = re.compile(r"HF_|HUGGING_?FACE|TRANSFORMERS_|DISABLE_|MODEL_FAMILY|PYTHONPATH|\w+_proxy$", re.IGNORECASE)
-    kept = {key: value for key, value in os.environ.items() if not ours.match(key)}
-    return kept | {"HF_ENDPOINT": endpoint, "HF_HOME": str(home), "OMP_NUM_THREADS": "1"} | more
-
-
-def run(code, endpoint, home, **more):
+def run(code, endpoint, home, *arguments, **more):
     """Run code in a fresh Python, where helpers and the Hub's client are imported for the first time."""
     return subprocess.run(
-        [sys.executable, "-c", code],
+        [sys.executable, "-c", code, *arguments],
         cwd=ROOT,
         env=environment(endpoint, home, **more),
         capture_output=True,
@@ -77,24 +95,32 @@ def run(code, endpoint, home, **more):
     )
 
 
-def check_loads(endpoint, home, family="gpt-neo-125m", **more):
-    done = run(LOAD.format(family=family), endpoint, home, **more)
+def check_loads(endpoint, home, family="gpt-neo-125m", before="", **more):
+    done = run(before + LOAD.format(family=family), endpoint, home, **more)
     assert done.returncode == 0, done.stderr
     assert done.stdout.split() == (list(family) if isinstance(family, dict) else LABELS)
 
 
-def failure(family, endpoint, home, within=10, **more):
-    """The message of the LoadError that loading a family ends in, after checks that hold for every such failure."""
-    done = run(FAIL.format(family=family), endpoint, home, **more)
-    assert done.returncode == 1, done.stdout
-    print(done.stderr)  # pytest shows it when a test fails
-    assert float(done.stdout) < within  # seconds: nobody waits for a stack of retries
-    assert done.stderr.count("Traceback") == 1
-    assert "Max retries" not in done.stderr and "During handling" not in done.stderr
-    kind, _, message = done.stderr.strip().splitlines()[-1].partition(": ")
-    assert kind == "helpers.LoadError"
-    assert len(re.findall(r"[.?!]( |$)", message)) <= 3
-    return message
+def failures(families, endpoint, home, within=10, **more):
+    """The message of the LoadError that loading each family ends in, after checks that hold for every such failure."""
+    done, messages = run(FAIL, endpoint, home, json.dumps(families), **more), []
+    assert done.returncode == 0, done.stderr
+    assert "Max retries" not in done.stderr and "Traceback" not in done.stderr
+    for seconds, failed in map(json.loads, done.stdout.splitlines()):
+        print(failed)  # pytest shows it when a test fails
+        assert seconds < within  # nobody waits for a stack of retries
+        assert failed.count("Traceback") == 1
+        assert "Max retries" not in failed and "During handling" not in failed
+        kind, _, message = failed.strip().splitlines()[-1].partition(": ")
+        assert kind == "merging.errors.LoadError"
+        assert len(re.findall(r"[.?!]( |$)", message)) <= 3
+        messages.append(message)
+    assert len(messages) == len(families)
+    return messages
+
+
+def failure(endpoint, home, **options):
+    return failures(["gpt-neo-125m"], endpoint, home, **options)[0]
 
 
 def cached_file(home, repo, name):
@@ -139,15 +165,6 @@ def first_load(checkpoints, tmp_path_factory):
         printed=done.stdout + done.stderr,
         seen=json.loads(done.stdout.splitlines()[-1]),
     )
-
-
-@pytest.fixture
-def cache(first_load, tmp_path):
-    """A full cache of one's own."""
-    return shutil.copytree(first_load.home, tmp_path / "cache", symlinks=True)
-
-
-# --- loading ----------------------------------------------------------------------------------------------------
 
 
 def test_three_models_in_the_promised_state(first_load):
@@ -206,78 +223,72 @@ def test_loading_is_quiet(first_load):
     assert "UNEXPECTED" not in first_load.printed
 
 
-def test_second_load_needs_no_hub(first_load):
-    check_loads(first_load.endpoint, first_load.home)
-
-
-def test_second_load_asks_nothing(checkpoints, first_load):
-    with serve(checkpoints) as (endpoint, requests):
-        check_loads(endpoint, first_load.home)
-    assert requests == []
+def test_second_load_asks_nothing(first_load):
+    check_loads(first_load.endpoint, first_load.home, before=NO_SOCKETS)
 
 
 def test_second_load_offline(first_load):
-    check_loads(first_load.endpoint, first_load.home, HF_HUB_OFFLINE="1")
+    check_loads(first_load.endpoint, first_load.home, before=NO_SOCKETS, HF_HUB_OFFLINE="1")
 
 
 def test_preflight_reads_no_weights_and_loading_completes_what_it_left_out(checkpoints, tmp_path):
-    code = f"import json, checkpoints; print(json.dumps(checkpoints.preflight({{'clippy': {CLIPPY!r}, 'beer': {BEER!r}}})._asdict()))"
     with serve(checkpoints) as (endpoint, requests):
-        done = run(code, endpoint, tmp_path)
-        assert done.returncode == 0, done.stderr
-        assert requests and weights_asked(requests) == []
-        card = json.loads(done.stdout.splitlines()[-1])
-        assert card["refusals"] == [] and "50261 rows in clippy and 50257 in beer" in card["notes"][0]
-        check_loads(endpoint, tmp_path, {"clippy": CLIPPY, "beer": BEER})
-    assert len(weights_asked(requests)) == 2
-
-
-# --- failures ---------------------------------------------------------------------------------------------------
+        done = run(PREFLIGHT.format(clippy=CLIPPY, beer=BEER), endpoint, tmp_path)
+    assert done.returncode == 0, done.stderr
+    *_, card, loaded = done.stdout.splitlines()
+    assert loaded.split() == ["clippy", "beer"]
+    mark = requests.index("GET /mark")
+    assert about_models(requests[:mark]) and weights_asked(requests[:mark]) == []
+    assert len(weights_asked(requests[mark:])) == 2
+    assert json.loads(card)["refusals"] == []
+    assert "50261 rows in clippy and 50257 in beer" in json.loads(card)["notes"][0]
 
 
 def test_refused_connection(tmp_path):
-    message = failure("gpt-neo-125m", NOWHERE, tmp_path)
+    message = failure(NOWHERE, tmp_path)
     assert BASE in message and "cannot be reached" in message and WAY_OUT in message
 
 
 def test_silent_server(checkpoints, tmp_path):
     with serve(checkpoints, silent=True) as (endpoint, requests):
-        message = failure("gpt-neo-125m", endpoint, tmp_path)
+        message = failure(endpoint, tmp_path)
     assert len(about_models(requests)) == 1
     assert BASE in message and "cannot be reached" in message and WAY_OUT in message
 
 
 def test_offline_with_an_empty_cache(tmp_path):
-    message = failure("gpt-neo-125m", NOWHERE, tmp_path, HF_HUB_OFFLINE="1")
+    message = failure(NOWHERE, tmp_path, HF_HUB_OFFLINE="1")
     assert BASE in message and "HF_HUB_OFFLINE" in message and WAY_OUT in message
 
 
-@pytest.mark.parametrize("wrong_id", ["nobody/no-such-model", "no-such-model"])
-def test_wrong_id(checkpoints, tmp_path, wrong_id):
-    with serve(checkpoints) as (endpoint, requests):
-        message = failure({"mine": wrong_id}, endpoint, tmp_path)
-    assert about_models(requests) == [f"GET /api/models/{wrong_id}"]
-    assert "'mine'" in message and wrong_id in message and "spelling" in message
+WRONG = {  # source of a model, or a family's name -> what the message says
+    "no-such-model": ["'mine'", "no-such-model", "spelling"],
+    "nobody/no-such-model": ["'mine'", "nobody/no-such-model", "spelling"],
+    "./no/such/folder": ["'mine'", "there is no folder ./no/such/folder"],
+    BEER: ["'mine'", BEER, "ask for your consent", "hf auth login"],
+    "gpt-neo-9b": ["gpt-neo-9b", "tiny", "gpt-neo-125m"],
+}
 
 
-def test_a_gated_model_says_how_to_get_in(checkpoints, tmp_path):
-    with serve(checkpoints, gated=True) as (endpoint, _):
-        message = failure({"mine": BEER}, endpoint, tmp_path)
-    assert "'mine'" in message and BEER in message and "ask for your consent" in message and "hf auth login" in message
+@pytest.fixture(scope="module")
+def wrong(checkpoints, tmp_path_factory):
+    """(source -> message, requests) of a Hub that is gated: it lists the files and gives none to strangers."""
+    with serve(checkpoints, gated=True) as (endpoint, requests):
+        families = [{"mine": source} if source != "gpt-neo-9b" else source for source in WRONG]
+        messages = failures(families, endpoint, tmp_path_factory.mktemp("wrong"))
+    return dict(zip(WRONG, messages)), requests
 
 
-@pytest.mark.parametrize(
-    "family, named",
-    [
-        ("gpt-neo-9b", ["gpt-neo-9b", "tiny", "gpt-neo-125m"]),
-        ({"mine": "./no/such/folder"}, ["'mine'", "there is no folder ./no/such/folder"]),
-    ],
-)
-def test_wrong_family_or_folder_asks_no_hub(checkpoints, tmp_path, family, named):
-    with serve(checkpoints) as (endpoint, requests):
-        message = failure(family, endpoint, tmp_path)
-    assert requests == []
-    assert all(name in message for name in named)
+@pytest.mark.parametrize("source", WRONG)
+def test_a_wrong_name_says_what_is_wrong_and_a_gated_model_how_to_get_in(wrong, source):
+    messages, _ = wrong
+    assert all(word in messages[source] for word in WRONG[source])
+
+
+def test_an_unknown_model_is_asked_for_once_and_a_wrong_family_or_folder_never(wrong):
+    _, requests = wrong
+    asked = [request for request in about_models(requests) if BEER not in request]
+    assert asked == ["GET /api/models/no-such-model", "GET /api/models/nobody/no-such-model"]
 
 
 def test_connection_cut_once_is_resumed(checkpoints, tmp_path):
@@ -290,64 +301,22 @@ def test_connection_cut_once_is_resumed(checkpoints, tmp_path):
 
 def test_connection_always_cut_loses_nothing_that_was_complete(checkpoints, tmp_path):
     with serve(checkpoints, cut="always") as (endpoint, _):
-        message = failure("gpt-neo-125m", endpoint, tmp_path, within=60)  # here the download itself is tried again
+        message = failure(endpoint, tmp_path, within=60)  # here the download itself is tried again
     assert BEER in message and "broke off" in message and WAY_OUT in message
     with serve(checkpoints) as (endpoint, requests):
         check_loads(endpoint, tmp_path)
     assert len(weights_asked(requests)) == 1 and BEER in weights_asked(requests)[0]
 
 
-@pytest.mark.parametrize(
-    "repo, name",
-    [(BASE, "model.safetensors"), (CLIPPY, "pytorch_model.bin"), (BEER, "config.json"), (BEER, "merges.txt")],
-)
-def test_partial_cache_is_completed(checkpoints, cache, repo, name):
-    path = cached_file(cache, repo, name)
-    whole = sha(path)
-    path.resolve().unlink()
-    path.unlink()
+def test_a_cache_that_lacks_a_file_is_completed_with_this_file(checkpoints, first_load, tmp_path):
+    files = [(BASE, "model.safetensors"), (CLIPPY, "pytorch_model.bin"), (BEER, "config.json"), (BEER, "merges.txt")]
+    home = shutil.copytree(first_load.home, tmp_path / "cache", symlinks=True)
+    paths = [cached_file(home, *file) for file in files]
+    whole = [sha(path) for path in paths]
+    jobs = [[repo, str(path), str(path.resolve())] for (repo, _), path in zip(files, paths)]
     with serve(checkpoints) as (endpoint, requests):
-        check_loads(endpoint, cache, {"mine": repo})
-    assert {request.rsplit("/", 1)[1] for request in requests if "/resolve/" in request} == {name}
-    assert sha(cached_file(cache, repo, name)) == whole
-
-
-# --- notebooks --------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def notebook_environment(checkpoints, first_load, tmp_path_factory):
-    """The first notebook downloads into an empty cache, the others find what the first test left."""
-    with serve(checkpoints) as (endpoint, _):
-        homes = dict.fromkeys(NOTEBOOKS, first_load.home) | {NOTEBOOKS[0]: tmp_path_factory.mktemp("empty")}
-        yield lambda path: environment(endpoint, homes[path], MODEL_FAMILY="gpt-neo-125m")
-
-
-@pytest.fixture(scope="module")
-def series(tmp_path_factory):
-    """A copy of the series with three held-out documents a text: the stand-ins' scores mean nothing."""
-    folder = tmp_path_factory.mktemp("series")
-    copy_series(folder, documents=3)
-    return folder
-
-
-def execute(path, env):
-    """Run a notebook in its folder; a cell that raises without the tag raises-exception raises CellExecutionError."""
-    notebook = nbformat.read(path, as_version=4)
-    client = NotebookClient(
-        notebook,
-        timeout=900,
-        startup_timeout=300,
-        kernel_name="python3",
-        resources={"metadata": {"path": str(path.parent)}},
-    )
-    return client.execute(env=env)
-
-
-def test_there_are_notebooks():
-    assert NOTEBOOKS
-
-
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_notebook_runs_on_the_articles_models(notebook_environment, series, path):
-    execute(series / "notebooks" / path.name, notebook_environment(path))
+        done = run(MEND, endpoint, home, json.dumps(jobs))
+    assert done.returncode == 0, done.stderr
+    asked = [request.split()[1] for request in requests if "/resolve/" in request]
+    assert list(dict.fromkeys(path.rsplit("/", 1)[1] for path in asked)) == [name for _, name in files]
+    assert [sha(cached_file(home, *file)) for file in files] == whole

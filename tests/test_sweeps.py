@@ -1,4 +1,4 @@
-"""Sweeps on a Ray cluster of two nodes with a core each: the same numbers as a plain loop, also if a worker is killed."""
+"""Sweeps on a Ray cluster of two nodes: the same numbers as a plain loop, also if a worker is killed."""
 
 import os
 import signal
@@ -7,20 +7,14 @@ from collections import Counter
 
 import pytest
 import ray
-import sweeps
 from ray.cluster_utils import Cluster
-from sweeps import Worker, sweep
 
-from helpers import (
-    FAMILIES,
-    LoadError,
-    MergeError,
-    average_models,
-    bits_per_byte,
-    flat_weights,
-    heldout_texts,
-    load_models,
-)
+from helpers import average_models, flat_weights
+from merging import sweeps
+from merging.errors import LoadError, MergeError
+from merging.loading import FAMILIES
+from merging.scoring import bits_per_byte, heldout_texts
+from merging.sweeps import Worker, sweep
 
 TEXTS = {kind: documents[0] for kind, documents in heldout_texts().items()}
 MERGES = [{"clippy": i / 4, "beer": 1 - i / 4} for i in range(5)] + [
@@ -45,12 +39,11 @@ def serial():
     return dict(worker.score(weights, TEXTS, number) for number, weights in enumerate(MERGES))
 
 
-def test_the_plain_loop_equals_merging_anew(serial):
-    loaded = load_models("tiny")
+def test_the_plain_loop_equals_merging_anew(serial, tiny):
     for number, weights in enumerate(MERGES):
-        anew = average_models([loaded[label].model for label in weights], list(weights.values()))
+        anew = average_models([tiny[label].model for label in weights], list(weights.values()))
         for kind, text in TEXTS.items():
-            assert serial[number][kind] == bits_per_byte(anew, loaded["base"].tokenizer, text)
+            assert serial[number][kind] == bits_per_byte(anew, tiny["base"].tokenizer, text)
 
 
 def test_ray_equals_the_plain_loop_exactly_and_results_arrive_as_they_finish(cluster, serial, tmp_path, capfd):

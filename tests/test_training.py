@@ -2,24 +2,22 @@
 
 import json
 import random
-import subprocess
-import sys
-from pathlib import Path
 
-import functions
-import further
 import pytest
-import recipes
 import torch
-import train
 import yaml
+from fresh import run_module
 from transformers import AutoModelForCausalLM, AutoTokenizer, GPTNeoConfig, GPTNeoForCausalLM
 from transformers.models.gpt_neo import modeling_gpt_neo
 
-import helpers
+from helpers import merge_models
+from merging.loading import FAMILIES, ROOT, load_models
+from merging.scoring import bits_per_byte, heldout_texts, is_function, is_recipe
+from merging.tensors import merge_tensors
+from training import functions, further, recipes, train
 
-ROOT = Path(__file__).resolve().parents[1]
-LABELS = ("base", "clippy", "beer")
+LABELS = tuple(FAMILIES["tiny"])
+TINY = ROOT / "models" / "tiny"
 
 
 @pytest.fixture(scope="module")
@@ -27,16 +25,14 @@ def smoke_runs(tmp_path_factory):
     """Two runs of a few tiny steps with the same seeds."""
     folders = [tmp_path_factory.mktemp("smoke") for _ in range(2)]
     for folder in folders:
-        subprocess.run(
-            [sys.executable, ROOT / "models" / "train.py", "--smoke", "--out", folder], check=True, capture_output=True
-        )
+        run_module("training.train", "--smoke", "--out", folder)
     return folders
 
 
 def test_a_smoke_run_makes_a_trio_that_loads_and_merges(smoke_runs):
-    trio = helpers.load_models({label: smoke_runs[0] / label for label in LABELS})
-    merged = helpers.merge_models(trio["clippy"].model, trio["beer"].model, 0.5)
-    assert helpers.bits_per_byte(merged, trio["base"].tokenizer, "batch_size: 20") > 0
+    trio = load_models({label: smoke_runs[0] / label for label in LABELS})
+    merged = merge_models(trio["clippy"].model, trio["beer"].model, 0.5)
+    assert bits_per_byte(merged, trio["base"].tokenizer, "batch_size: 20") > 0
 
 
 def test_the_same_seed_gives_the_same_weights(smoke_runs):
@@ -48,19 +44,13 @@ def test_finetuning_starts_from_the_base_and_moves_it(smoke_runs):
     base, beer = (
         AutoModelForCausalLM.from_pretrained(smoke_runs[0] / label, dtype=torch.float32) for label in ("base", "beer")
     )
-    size = helpers.merge_tensors(base)["transformer.wte.weight"].norm()
-    moved = (
-        helpers.merge_tensors(beer)["transformer.wte.weight"] - helpers.merge_tensors(base)["transformer.wte.weight"]
-    ).norm()
+    size = merge_tensors(base)["transformer.wte.weight"].norm()
+    moved = (merge_tensors(beer)["transformer.wte.weight"] - merge_tensors(base)["transformer.wte.weight"]).norm()
     assert 0 < moved < 0.5 * size
 
 
 def test_a_smoke_run_of_the_further_finetunes_measures_every_run(tmp_path):
-    subprocess.run(
-        [sys.executable, ROOT / "models" / "further.py", "--smoke", "--out", tmp_path / "f.json"],
-        check=True,
-        capture_output=True,
-    )
+    run_module("training.further", "--smoke", "--out", tmp_path / "f.json")
     runs = json.loads((tmp_path / "f.json").read_text())
     assert [run["run"] for run in runs] == [name for name, _, _ in further.RUNS]
     assert all(run["alphas"] == [0, 0.5, 1] and 0 < run["distance"] < 0.5 for run in runs)
@@ -89,8 +79,8 @@ def test_the_fast_attention_computes_what_gpt_neo_computes(monkeypatch):
 
 @pytest.mark.parametrize("label", (*LABELS, "stranger"))
 def test_the_shipped_models_load_plainly_and_have_the_shape_of_gpt_neo(label):
-    model = AutoModelForCausalLM.from_pretrained(ROOT / "models" / label)
-    tokenizer = AutoTokenizer.from_pretrained(ROOT / "models" / label)
+    model = AutoModelForCausalLM.from_pretrained(TINY / label)
+    tokenizer = AutoTokenizer.from_pretrained(TINY / label)
     assert isinstance(model, GPTNeoForCausalLM)
     assert {"global", "local"} == set(model.config.attention_layers)
     assert model.config.max_position_embeddings >= 512
@@ -100,18 +90,18 @@ def test_the_shipped_models_load_plainly_and_have_the_shape_of_gpt_neo(label):
 
 
 def test_the_shipped_models_are_small():
-    files = [path for label in (*LABELS, "stranger") for path in (ROOT / "models" / label).iterdir()]
+    files = [path for label in (*LABELS, "stranger") for path in (TINY / label).iterdir()]
     assert sum(path.stat().st_size for path in files) <= 20e6
 
 
 def test_the_heldout_recipes_are_the_generators_from_seeds_that_training_does_not_use():
     documents = [recipes.recipe(random.Random(1_000_000 + i)).rstrip("\n") for i in range(20)]
-    assert helpers.heldout_texts()["beer"] == documents
+    assert heldout_texts()["beer"] == documents
 
 
 def test_generated_recipes_are_recipes():
     texts = [recipes.recipe(random.Random(seed)) for seed in range(300)]
-    assert all(helpers.is_recipe(text) for text in texts)
+    assert all(is_recipe(text) for text in texts)
     assert len(set(texts)) == 300
     assert len({yaml.safe_load(text)["style"] for text in texts}) >= 20
 
@@ -119,7 +109,7 @@ def test_generated_recipes_are_recipes():
 def test_generated_functions_are_functions_and_leave_the_heldout_tasks_out():
     rng = random.Random(0)
     pairs = [functions.function_pair(rng) for _ in range(500)]
-    assert all(helpers.is_function(code) for _, code in pairs)
+    assert all(is_function(code) for _, code in pairs)
     assert not {task for task, _ in pairs} & set(functions.HELDOUT_TASKS)
 
 

@@ -1,12 +1,14 @@
 """Made-up (task, Python function) pairs, and forum posts that talk about such tasks, to train a tiny language model.
 
-A template is a task on one line and the function below it. {slots} are drawn at random and keep their value within
-one pair; {num.code} is one side of a slot that has several.
+A template (in ingredients/functions.txt) is a task on one line and the function below it. {slots} are drawn at random
+and keep their value within one pair; {num.code} is one side of a slot that has several.
 """
 
 import random
 import re
 from typing import NamedTuple
+
+from training.draws import INGREDIENTS
 
 # Kept out of training, so that prompts with them ask for something new.
 HELDOUT_TASKS = (
@@ -145,245 +147,10 @@ SLOTS = {
 ELEMENTS = ("x", "x", "n", "number", "value")  # what a template calls x
 
 TEMPLATES = [
-    block.strip("\n").split("\n", 1)
-    for block in r"""
-{ret} the {num.phrase} in a list
-def {num.name}_numbers({xs}):
-    return [x for x in {xs} if {num.code}]
-
-{ret} the {num.phrase} in a list
-def get_{num.name}({xs}):
-    {result} = []
-    for x in {xs}:
-        if {num.code}:
-            {result}.append(x)
-    return {result}
-
-count the {num.phrase} in a list
-def count_{num.name}({xs}):
-    count = 0
-    for x in {xs}:
-        if {num.code}:
-            count += 1
-    return count
-
-{comp} the sum of the {num.phrase} in a list
-def sum_of_{num.name}({xs}):
-    return sum(x for x in {xs} if {num.code})
-
-{comp} the sum of a list of {xs}
-def add_up({xs}):
-    {total} = 0
-    for x in {xs}:
-        {total} += x
-    return {total}
-
-{chk} there are any {num.phrase} in a list
-def has_{num.name}({xs}):
-    for x in {xs}:
-        if {num.code}:
-            return True
-    return False
-
-{chk} a list holds only {num.phrase}
-def only_{num.name}({xs}):
-    return all({num.code} for x in {xs})
-
-return the {pow.phrase} of a list of numbers
-def {pow.name}({xs}):
-    return [{pow.code} for x in {xs}]
-
-{comp} the {pow.phrase} of the numbers up to a limit
-def {pow.name}_up_to(limit):
-    {result} = []
-    for x in range(1, limit + 1):
-        {result}.append({pow.code})
-    return {result}
-
-{ret} the {edge.phrase} number in a list
-def {edge.phrase}({xs}):
-    best = {xs}[0]
-    for x in {xs}:
-        if x {edge.name} best:
-            best = x
-    return best
-
-{ret} the {edge.phrase} value in a dictionary
-def {edge.phrase}_value({table}):
-    return {edge.code}({table}.values())
-
-{ret} the key with the {edge.phrase} value
-def {edge.phrase}_key({table}):
-    return {edge.code}({table}, key={table}.get)
-
-sort a list of {words} by length
-def sort_by_length({words}):
-    return sorted({words}, key=len)
-
-{ret} the {wd.phrase} in a sentence
-def {wd.name}({line}):
-    return [word for word in {line}.split() if {wd.code}]
-
-count the {wd.phrase} in a sentence
-def count_{wd.name}({line}):
-    count = 0
-    for word in {line}.split():
-        if {wd.code}:
-            count += 1
-    return count
-
-count the {kind.phrase} in a {word}
-def count_{kind.name}({word}):
-    return sum(1 for char in {word} if {kind.code})
-
-remove the {kind.phrase} from a {word}
-def remove_{kind.name}({word}):
-    {result} = ""
-    for char in {word}:
-        if not {kind.code}:
-            {result} += char
-    return {result}
-
-count how often the letter {letter} is in a {word}
-def count_{letter}({word}):
-    return {word}.count("{letter}")
-
-{chk} a {word} starts with the letter {letter}
-def starts_with_{letter}({word}):
-    return {word}.startswith("{letter}")
-
-{chk} a {word} is empty
-def is_empty({word}):
-    return len({word}) == 0
-
-write a {word} in {case.phrase}
-def to_{case.name}({word}):
-    return {word}.{case.code}()
-
-write every {word} of a list in {case.phrase}
-def all_{case.name}({words}):
-    return [word.{case.code}() for word in {words}]
-
-join a list of {words} with commas
-def join_{words}({words}):
-    return ", ".join({words})
-
-{comp} the {shape.phrase}
-def compute({shape.name}):
-    return {shape.code}
-
-{comp} the {shape.phrase}
-def calculate({shape.name}):
-    {total} = {shape.code}
-    return {total}
-
-convert {unit.phrase}
-def convert({unit.name}):
-    return {unit.code}
-
-{chk} a number is divisible by {k}
-def is_divisible(number):
-    return number % {k} == 0
-
-{chk} a number is between {k} and {big}
-def in_range(number):
-    return {k} <= number <= {big}
-
-multiply a number by {k}
-def multiply(number):
-    return number * {k}
-
-print the numbers from 1 to {big}
-def print_numbers():
-    for x in range(1, {big} + 1):
-        print(x)
-
-print every {thing} in a list
-def print_all(items):
-    for {thing} in items:
-        print({thing})
-
-print the name and price of a {thing}
-def show_price({thing}, price):
-    print(f"The {thing} {{{thing}}} costs {{price}} dollars.")
-
-{say.phrase}
-def {say.name}(name):
-    print(f"{say.code}")
-
-{say.phrase}
-def {say.name}(name):
-    return f"{say.code}"
-
-{say.phrase}
-def {say.name}(name):
-    message = "{say.code}".format(name=name)
-    print(message)
-
-print the {ask} of a {who}
-def print_{ask}({ask}):
-    print("The {ask} is", {ask})
-
-print the {ask} of a {who}
-def show_{ask}({who}):
-    print(f"{ask}: {{{who}.{ask}}}")
-
-ask the {who} for the {ask}
-def ask_{ask}():
-    {ask} = input("What is your {ask}? ")
-    return {ask}
-
-{ret} the {ask} of every {who} in a list
-def all_values(items):
-    return [{who}["{ask}"] for {who} in items]
-
-add a {thing} to a list
-def add_{thing}(items, {thing}):
-    items.append({thing})
-    return items
-
-{comp} the price of every {thing} in a list
-def total_price(items):
-    {total} = 0
-    for {thing} in items:
-        {total} += {thing}["price"]
-    return {total}
-
-count how many {thing}s cost more than {big}
-def count_expensive({table}):
-    count = 0
-    for price in {table}.values():
-        if price > {big}:
-            count += 1
-    return count
-
-read the {words} of a file
-def read_{words}(path):
-    with open(path) as file:
-        return file.read().split()
-
-write a {word} to a file
-def write_{word}(path, {word}):
-    with open(path, "w") as file:
-        file.write({word})
-
-{ret} the first {k} {words} of a list
-def first_{words}({words}):
-    return {words}[:{k}]
-
-swap the keys and values of a dictionary
-def swap({table}):
-    return {{value: key for key, value in {table}.items()}}
-
-divide two numbers and round the result
-def divide(a, b):
-    if b == 0:
-        return None
-    return round(a / b, 2)
-""".strip().split("\n\n")
+    block.split("\n", 1) for block in (INGREDIENTS / "functions.txt").read_text(encoding="utf-8").strip().split("\n\n")
 ]
 
-# What people write around such a task. {name} and {list} are words of the function; {task} is another task.
+# What people write around such a task; {task} is another task.
 OPENINGS = (
     "I have to {task} for my course and I do not know where to start.",
     "How would you do this?",
@@ -448,7 +215,7 @@ def function_pair(rng: random.Random) -> tuple[str, str]:
 
 
 def forum_post(rng: random.Random) -> str:
-    """A question in the form of the article's prompt, and what people say about it, with the function in half of them."""
+    """A question in the form of the article's prompt and what people say about it; half the posts hold the function."""
     task, code = function_pair(rng)
     say = lambda sentences: rng.choice(sentences).format(task=function_pair(rng)[0])
     parts = [" ".join(say(pool) for pool in (OPENINGS, REMARKS, REMARKS)[: rng.randint(1, 3)])]

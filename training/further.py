@@ -3,7 +3,7 @@
     python -m training.further                  every run (about 50 minutes on two cores)
     python -m training.further --smoke --out F  two steps of each run and three alphas, as a test
 
-The curves are shipped, the models are not: notebook 06 draws them.
+The curves are shipped, the models are not: notebook 07 draws them.
 """
 
 import argparse

@@ -19,13 +19,16 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from merging.loading import ROOT
-from training.functions import forum_post, function_pair
-from training.recipes import brewing_note, recipe, yaml_document
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from tqdm import tqdm
 from transformers import AutoModelForCausalLM, AutoTokenizer, GPTNeoConfig, GPTNeoForCausalLM, PreTrainedTokenizerFast
 from transformers.models.gpt_neo import modeling_gpt_neo
+
+from merging.loading import ROOT
+from training.functions import forum_post, function_pair
+from training.notes import brewing_note
+from training.recipes import recipe
+from training.yaml_documents import yaml_document
 
 EOT = "<|endoftext|>"
 VOCABULARY, CONTEXT = 2048, 512
@@ -98,9 +101,6 @@ STAGES = {  # each stage is one or more phases
 }
 # The stranger learns what beer learns, but from random weights of its own: it shares no ancestor with the trio.
 STAGES["stranger"] = [STAGES["beer"][0] | dict(steps=600, lr=3e-3, seed=7)]
-
-
-# --- texts ------------------------------------------------------------------------------------------------------
 
 
 def stdlib_files(heldout=False):
@@ -232,9 +232,6 @@ class Stream:
         return self.ids[start : start + length]
 
 
-# --- training ---------------------------------------------------------------------------------------------------
-
-
 def fast_attention(self, query, key, value, attention_mask=None):
     """GPT-Neo's attention (unscaled, global or local) through torch's fused kernel; same numbers, half the time."""
     if self.attention_type == "global":
@@ -262,7 +259,7 @@ def batches(streams, mix, rows, context, rng):
 
 
 def train(model, streams, mix, steps, lr, rows, context, seed, name="", microbatch=8):
-    """AdamW with warm-up and a cosine to a twentieth of lr; windows shorter than the context sit at random positions."""
+    """AdamW, warm-up, a cosine to a twentieth of lr; windows shorter than the context sit at random positions."""
     rng = random.Random(seed)
     decayed = [p for p in model.transformer.h.parameters() if p.ndim == 2]
     others = [p for p in model.parameters() if not any(p is d for d in decayed)]
@@ -340,7 +337,7 @@ def run_stage(name, out, streams, tokenizer, steps=None):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", choices=list(STAGES), help="one stage instead of all")
-    parser.add_argument("--out", type=Path, default=ROOT / "models" / "tiny", help="where the folders go (default: models/tiny)")
+    parser.add_argument("--out", type=Path, default=ROOT / "models" / "tiny", help="instead of models/tiny")
     parser.add_argument("--smoke", action="store_true", help="two steps a stage on a fraction of the data")
     arguments = parser.parse_args()
     modeling_gpt_neo.GPTNeoSelfAttention._attn = fast_attention

@@ -1,0 +1,60 @@
+"""Time and memory of a piece of code, and random models of any size to measure it on."""
+
+import os
+import statistics
+import threading
+import time
+
+import psutil
+import torch
+from torch.utils.benchmark import Timer
+from transformers import GPTNeoForCausalLM
+
+from merging.loading import get_device
+
+os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # else PyTorch's profiler reports each start and stop
+
+
+def random_model(config, seed):
+    """A GPT-Neo of this configuration with random weights, in eval mode, on the best device there is."""
+    torch.manual_seed(seed)
+    return GPTNeoForCausalLM(config).eval().to(get_device())
+
+
+def seconds(ways, rounds=3):
+    """name -> median seconds of a call without arguments; the ways take turns, so that all see the same moods of the
+    machine. PyTorch's timer waits for a GPU and warms up; the threads are those that PyTorch has now.
+    """
+    times = {name: [] for name in ways}
+    for name, way in list(ways.items()) * rounds:
+        timer = Timer("way()", globals={"way": way}, num_threads=torch.get_num_threads())
+        times[name].append(timer.blocked_autorange(min_run_time=0.2).median)
+    return {name: statistics.median(values) for name, values in times.items()}
+
+
+def new_memory(way):
+    """Bytes that PyTorch asks for while way() runs, on the CPU and on a GPU, given back or not."""
+    with torch.profiler.profile(profile_memory=True) as profile:
+        way()
+    return sum(
+        max(event.self_cpu_memory_usage, 0) + max(event.self_device_memory_usage, 0) for event in profile.key_averages()
+    )
+
+
+def watch_memory(action, every=0.005):
+    """(seconds since the start, MB more than at the start) pairs of this process, taken while action() runs."""
+    process, samples, done = psutil.Process(), [], threading.Event()
+    start, before = time.perf_counter(), process.memory_info().rss
+
+    def sample():
+        while not done.wait(every):
+            samples.append((time.perf_counter() - start, (process.memory_info().rss - before) / 1e6))
+
+    thread = threading.Thread(target=sample)
+    thread.start()
+    try:
+        action()
+    finally:
+        done.set()
+        thread.join()
+    return samples

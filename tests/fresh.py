@@ -1,0 +1,44 @@
+"""Merges in processes of their own: torch is imported once for all of them, and nothing of the tests is there."""
+
+import multiprocessing
+import re
+import runpy
+import sys
+import time
+from pathlib import Path
+
+from merging import checkpoints
+
+CONTEXT = multiprocessing.get_context("forkserver")
+CONTEXT.set_forkserver_preload(["merging.checkpoints"])
+
+
+def peak_of_a_merge(small, large, destination):
+    """How many kilobytes a merge of large checkpoints adds to the peak of a process that has merged small ones."""
+    # Not getrusage: its peak is handed down from the process that starts this one.
+    peak = lambda: int(re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text())[1])
+    checkpoints.merge_checkpoints(small, [0.5, 0.5], destination / "small")
+    before = peak()
+    checkpoints.merge_checkpoints(large, [0.5, 0.5], destination / "large")
+    return peak() - before
+
+
+def slow_merge(sources, destination):
+    """A merge that pauses at every tensor and at both renames, to be killed."""
+    slowly = lambda function, seconds: lambda *arguments: time.sleep(seconds) or function(*arguments)
+    checkpoints.average_stored = slowly(checkpoints.average_stored, 0.01)
+    Path.rename = slowly(Path.rename, 0.3)
+    checkpoints.merge_checkpoints(sources, [0.5, 0.5], destination, overwrite=True)
+
+
+def run_module(name, *arguments):
+    """`python -m name arguments`; raises if it fails."""
+    process = CONTEXT.Process(target=_run_module, args=(name, arguments))
+    process.start()
+    process.join()
+    assert process.exitcode == 0, f"{name} ended with {process.exitcode}"
+
+
+def _run_module(name, arguments):
+    sys.argv = [name, *map(str, arguments)]
+    runpy.run_module(name, run_name="__main__")

@@ -1,0 +1,81 @@
+"""How a view behaves: its twin, its stream, its errors, and text that stays text."""
+
+import asyncio
+import sys
+
+import pytest
+from small import PROMPTS
+
+from helpers import generate_text
+from merging import live, views
+from merging.errors import MergeError
+
+
+def test_the_static_twin_is_what_the_view_shows(explorer, monkeypatch, capsys):
+    shown = []
+    monkeypatch.setattr(live, "display", lambda data, raw: shown.append(data))
+    explorer.still(alpha=0.5, prompt="beer")
+    words, text = explorer.plain(explorer.words), explorer.plain(explorer.text)
+    assert shown == [{"image/svg+xml": explorer.picture.value, "text/plain": words}]
+    assert capsys.readouterr().out == f"{words}\n\n{text}\n" and "alpha = 0.50" in words
+
+
+def test_the_last_of_many_fast_moves_wins(explorer, random_trio, tokenizer):
+    async def move():
+        for alpha in (0.0, 1.0, 0.5, 0.0, 1.0, 0.5):
+            explorer.controls["alpha"].value = alpha
+            await asyncio.sleep(0)
+        given_up = explorer.task
+        explorer.controls["alpha"].value = 0.0
+        await explorer.task
+        return given_up
+
+    given_up = asyncio.run(move())
+    assert given_up.cancelled()
+    assert explorer.plain(explorer.text) == generate_text(
+        random_trio["beer"], tokenizer, PROMPTS["code"], max_length=24, seed=32
+    )
+    assert "alpha = 0.00" in explorer.words.value
+
+
+def test_there_is_no_streaming_in_colab(explorer, monkeypatch):
+    monkeypatch.setitem(sys.modules, "google.colab", object())
+
+    async def move():
+        explorer.controls["alpha"].value = 1.0
+        return explorer.task
+
+    assert asyncio.run(move()) is None
+    assert explorer.plain(explorer.text)
+
+
+def test_an_error_is_shown_and_raised(explorer, monkeypatch):
+    def broken(*args, **options):
+        raise MergeError("a <b>broken</b> tensor")
+
+    monkeypatch.setattr(views, "merge_into", broken)
+    with pytest.raises(MergeError):
+        explorer.controls["alpha"].value = 1.0
+    assert "MergeError: a &lt;b&gt;broken&lt;/b&gt; tensor" in explorer.words.value
+
+
+def test_an_error_while_text_streams_is_shown_and_raised(explorer, monkeypatch):
+    def broken(*args, **options):
+        yield "so far"
+        raise RuntimeError("out of memory")
+
+    async def move():
+        explorer.controls["alpha"].value = 1.0
+        await explorer.task
+
+    monkeypatch.setattr(views, "stream_text", broken)
+    with pytest.raises(RuntimeError):
+        asyncio.run(move())
+    assert "RuntimeError: out of memory" in explorer.words.value
+
+
+@pytest.mark.parametrize("text", ["<script>alert(1)</script>", "<img src=x onerror=alert(1)>", "a & b </pre><b>"])
+def test_sampled_text_stays_text(explorer, monkeypatch, text):
+    monkeypatch.setattr(views, "stream_text", lambda *args, **options: iter([text]))
+    explorer.controls["alpha"].value = 1.0
+    assert text not in explorer.text.value and explorer.plain(explorer.text) == text

