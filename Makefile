@@ -7,7 +7,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # Training allocates and frees large tensors all the time; keeping the pages is several times faster on some machines.
 TRAIN_ENV := MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=20000000000 MALLOC_TOP_PAD_=268435456
 
-.PHONY: env lab voila lint test test-colab notebooks badges models measure further images bench bench-views
+.PHONY: env lab voila lint test test-colab notebooks badges models smollm2 measure measure-smollm2 further fuzz images bench bench-views
 
 env: .venv/installed
 lab: env
@@ -23,10 +23,13 @@ lint: .venv/installed-tests
 	$(BIN)/ruff format --check .
 test: .venv/installed-tests
 	$(BIN)/python -m pytest
-# Every notebook, and the tests but those that no version of what Colab brings can change.
+# Every notebook but the slowest, whose code is tested without it, and the tests but those that no version can change.
 SAME := training readme browser notebooks badges hub_notebooks sweeps interop svg sandbox
 test-colab: .venv-colab/installed
-	.venv-colab/bin/python $(OFFLINE) -m pytest $(SAME:%=--ignore=tests/test_%.py)
+	.venv-colab/bin/python $(OFFLINE) -m pytest $(SAME:%=--ignore=tests/test_%.py) --ignore=notebooks/06_a_real_language_model.ipynb
+# Damaged files, for minutes instead of seconds.
+fuzz: .venv/installed-tests
+	FUZZ=$${FUZZ:-5000} $(BIN)/python -m pytest -n 0 -q tests/fuzz.py
 notebooks: env
 	$(BIN)/python notebooks/execute.py
 badges: env
@@ -35,8 +38,12 @@ models: env
 	$(TRAIN_ENV) $(BIN)/python -m training.train
 further: env
 	$(TRAIN_ENV) $(BIN)/python -m training.further
+smollm2: env
+	$(BIN)/python -m training.smollm2
 measure: env
 	$(BIN)/python -m training.measure
+measure-smollm2: env
+	$(BIN)/python -m training.measure_smollm2
 images: env
 	$(BIN)/python -m images.draw
 

@@ -13,7 +13,16 @@ settings.register_profile("steady", derandomize=True, deadline=None, database=No
 settings.load_profile("steady")
 
 # What takes minutes comes first, or one worker would still be at it when the other has nothing left to do.
-LONG = ("test_hub_notebooks.py", "test_browser.py", ".ipynb", "test_training.py", "test_hub.py", "test_sweeps.py")
+LONG = (
+    "06_a_real_language_model.ipynb",
+    "test_hub_notebooks.py",
+    "test_smollm2.py",
+    "test_browser.py",
+    ".ipynb",
+    "test_training.py",
+    "test_hub.py",
+    "test_sweeps.py",
+)
 
 
 def pytest_collection_modifyitems(items):

@@ -256,9 +256,10 @@ def processor():
 
 
 def machine(device):
-    """What the numbers were measured on."""
+    """What the numbers are measured on, and how busy it is now."""
     parts = [torch.cuda.get_device_name()] if device == "cuda" else []
-    parts += [f"{processor()}, {torch.get_num_threads()} of them used by torch", platform.system()]
+    load = f", load {os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else ""
+    parts += [f"{processor()}, {torch.get_num_threads()} of them used by torch{load}", platform.system()]
     versions = f"Python {platform.python_version()}, torch {torch.__version__}, transformers {transformers.__version__}"
     return "; ".join([*parts, versions])
 
@@ -306,6 +307,7 @@ def main():
     arguments = parser.parse_args()
     small, big, rounds = (SMOKE, SMOKE, 1) if arguments.smoke else (NEO, BIG, 5)
     device = helpers.get_device()
+    where = machine(device)
     seconds = in_memory(small, 3 * rounds, device)
     alone = on_one_thread(in_memory, small, rounds, device) if device == "cpu" else {}
     fresh = in_fresh_processes(small, rounds, device)
@@ -314,7 +316,7 @@ def main():
     with tempfile.TemporaryDirectory() as scratch:
         big_seconds, growth = on_disk(Path(scratch), big, 1, peer=False)["ours"]
     sections = [
-        f"# Merging, measured\n\n`make bench` on {machine(device)}.\n\nMedians of {rounds} rounds or more; compare the ratios.",
+        f"# Merging, measured\n\n`make bench` on {where}. Medians of {rounds} rounds or more.",
         f"## In memory, warm: GPT-Neo-125M's shape, float32, on {device}\n\n{WARM}",
         "\n".join(memory_table(seconds, alone)),
         f"## In memory, in a fresh process: the same shape\n\n{FIRST.format(rounds=rounds)}",

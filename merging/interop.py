@@ -100,14 +100,14 @@ def read_recipe(file):
         raise refuse("only merge_method: linear with a list of models is a weighted average")
     unknown = [key for key in recipe if key not in ("merge_method", "dtype", "out_dtype", "models")]
     if unknown:
-        raise refuse(f"{unknown[0]!r:.100} is not supported")
+        raise refuse(f"{shown(unknown[0])} is not supported")
     entries = [read_entry(entry, refuse) for entry in recipe["models"]]
     sources, weights, selections, rests = ([entry[i] for entry in entries] for i in range(4))
     if len(set(selections)) > 1 or (selections and selections[0] and rests != [1] + [0] * (len(rests) - 1)):
         raise refuse("its selections are not 'average these tensors, take the others from the first model'")
     dtype = next((recipe[key] for key in ("out_dtype", "dtype") if recipe.get(key) is not None), None)
     if dtype not in (None, *CODES):
-        raise refuse(f"{dtype!r:.100} is none of the dtypes {', '.join(CODES)}")
+        raise refuse(f"{shown(dtype)} is none of the dtypes {', '.join(CODES)}")
     try:
         weights = check_weights(weights, len(sources))
     except MergeError as error:
@@ -147,8 +147,13 @@ def read_entry(entry, refuse):
             or type(condition.get("value")) not in (int, float)
             or not 0 <= condition["value"] <= 1
         ):
-            raise refuse(f"the weight of {model!r:.100} is a gradient or no number from 0 to 1")
+            raise refuse(f"the weight of {shown(model)} is a gradient or no number from 0 to 1")
     filtered, rest = [c for c in conditions if "filter" in c], [c["value"] for c in conditions if "filter" not in c]
     if len({c["value"] for c in filtered}) > 1 or len(rest) != 1 or "filter" in conditions[-1]:
-        raise refuse(f"{model!r:.100} has several weights")
+        raise refuse(f"{shown(model)} has several weights")
     return model, filtered[0]["value"] if filtered else rest[0], frozenset(c["filter"] for c in filtered), rest[0]
+
+
+def shown(value):
+    """What stands in a recipe, as it may stand in a sentence."""
+    return f"{' '.join(value.split()):.100}" if isinstance(value, str) else f"a value of type {type(value).__name__}"

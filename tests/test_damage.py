@@ -420,7 +420,7 @@ RECIPES = {
     "a date that is none": ("merge_method: 2001-99-99", "no YAML"),
     "a number without digits": ("merge_method: !!int ''", "no YAML"),
     "an object of Python": ("models: !!python/object/apply:os.getcwd []", "no YAML"),
-    "keys of two kinds": ("{merge_method: linear, models: [], 1: 2, a: 3}", "1 is not supported"),
+    "keys of two kinds": ("{merge_method: linear, models: [], 1: 2, a: 3}", "a value of type int is not supported"),
     "parameters are a list": (
         "{merge_method: linear, models: [{model: a, parameters: [weight]}]}",
         "a model and a weight",

@@ -8,6 +8,8 @@ from fractions import Fraction
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from small import (
     CONFIGS,
     TIED,
@@ -19,6 +21,7 @@ from small import (
     plain_average,
     refused,
     same_bytes,
+    shares,
     snapshot,
     storages,
     under,
@@ -98,6 +101,35 @@ def test_swapping_the_parents_swaps_alpha():
     assert largest_difference(merge_models(model1, model2, 0.3), merge_models(model2, model1, 0.3)) > 1e-2
 
 
+ANY_MODEL = st.builds(build, st.sampled_from(list(CONFIGS)), st.integers(0, 2**16))
+ANY_ALPHA = st.floats(0, 1) | st.integers(0, 20).map(lambda i: i / 20)
+
+
+@settings(max_examples=15)
+@given(ANY_MODEL, ANY_ALPHA, st.lists(st.integers(0, 9), min_size=1, max_size=5).filter(any).map(shares))
+def test_any_merge_of_a_model_with_itself_is_the_model(model, alpha, weights):
+    assert same_bytes(merge_models(model, model, alpha), model)
+    assert same_bytes(average_models([model] * len(weights), weights), model)
+
+
+@settings(max_examples=15)
+@given(st.sampled_from(list(CONFIGS)), ANY_ALPHA, st.integers(0, 2**16))
+def test_any_merge_is_the_average_of_two_and_the_ends_are_the_parents(name, alpha, seed):
+    models = build(name, seed), build(name, seed + 1)
+    merged = merge_models(*models, alpha)
+    assert same_bytes(merged, average_models(models, [alpha, 1 - alpha]))
+    assert largest_difference(merged, plain_average(models, [alpha, 1 - alpha])) < 1e-6
+    assert same_bytes(merge_models(*models, 1), models[0]) and same_bytes(merge_models(*models, 0), models[1])
+
+
+@settings(max_examples=15)
+@given(st.permutations(range(4)), st.lists(st.integers(0, 9), min_size=4, max_size=4).filter(any).map(shares))
+def test_the_order_of_models_and_weights_does_not_matter(order, weights):
+    models = [build(seed=seed) for seed in range(4)]
+    shuffled = average_models([models[i] for i in order], [weights[i] for i in order])
+    assert largest_difference(average_models(models, weights), shuffled) < 1e-6
+
+
 TREE = (("a", "b", 0.3), (("c", "d", 0.6), "e", 0.45), 0.7)
 
 
@@ -109,8 +141,8 @@ def test_flat_weights_are_the_products_along_each_path():
     weights = flat_weights(TREE)
     by_hand = {"a": "0.7 0.3", "b": "0.7 0.7", "c": "0.3 0.45 0.6", "d": "0.3 0.45 0.4", "e": "0.3 0.55"}
     assert list(weights) == list(by_hand)
-    for label, shares in by_hand.items():
-        assert weights[label] == pytest.approx(float(math.prod(map(exactly, shares.split()))), abs=1e-15)
+    for label, path in by_hand.items():
+        assert weights[label] == pytest.approx(float(math.prod(map(exactly, path.split()))), abs=1e-15)
 
 
 def test_nested_alphas_of_the_article_have_these_flat_weights():
@@ -130,6 +162,38 @@ def test_a_label_that_appears_twice_adds_its_shares():
         {"a": float(a), "b": float(exactly(0.45) * exactly(0.7)), "c": float(exactly(0.55) * exactly(0.6))}, abs=1e-15
     )
     assert flat_weights("a") == {"a": 1.0}
+
+
+ANY_TREE = st.recursive(st.sampled_from("abcde"), lambda trees: st.tuples(trees, trees, ANY_ALPHA), max_leaves=12)
+
+
+@given(ANY_TREE)
+def test_the_flat_weights_of_any_tree_are_the_exact_products_and_sum_to_1(tree):
+    exact = {}
+
+    def walk(node, share):
+        if isinstance(node, str):
+            exact[node] = exact.get(node, 0) + share
+        else:
+            walk(node[0], share * Fraction(node[2]))
+            walk(node[1], share * (1 - Fraction(node[2])))
+
+    walk(tree, Fraction(1))
+    weights = flat_weights(tree)
+    assert list(weights) == list(exact) and sum(exact.values()) == 1
+    assert weights == pytest.approx({label: float(share) for label, share in exact.items()}, abs=1e-14)
+
+
+@given(ANY_TREE)
+def test_any_tree_is_its_flat_average_and_its_nested_merges(tree):
+    models = {label: torch.nn.Linear(3, 2) for label in "abcde"}
+    for seed, model in enumerate(models.values()):
+        torch.nn.init.normal_(model.weight, generator=torch.Generator().manual_seed(seed))
+    weights = flat_weights(tree)
+    merged, flat = merge_tree(tree, models), average_models([models[x] for x in weights], list(weights.values()))
+    assert same_bytes(merged, flat)
+    nest = lambda node: models[node] if isinstance(node, str) else merge_models(nest(node[0]), nest(node[1]), node[2])
+    assert largest_difference(merged, nest(tree)) < 1e-5
 
 
 @pytest.mark.parametrize("tree", ["a", ("a", "b", 0.3), TREE, [["a", "b", 0.3], "a", 0.5]])

@@ -8,7 +8,8 @@ from nbclient import NotebookClient
 
 from merging.loading import ROOT
 
-NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))
+# All but 06, which is about another family of models and never asks the Hub.
+NOTEBOOKS = sorted(path for path in (ROOT / "notebooks").glob("[0-9]*.ipynb") if not path.name.startswith("06"))
 
 
 @pytest.fixture(scope="module")

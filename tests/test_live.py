@@ -1,6 +1,7 @@
 """How a view behaves: its twin, its stream, its errors, and text that stays text."""
 
 import asyncio
+import re
 import sys
 
 import pytest
@@ -14,10 +15,20 @@ from merging.errors import MergeError
 def test_the_static_twin_is_what_the_view_shows(explorer, monkeypatch, capsys):
     shown = []
     monkeypatch.setattr(live, "display", lambda data, raw: shown.append(data))
+    monkeypatch.setattr(live, "show_text", lambda *texts: shown.append(texts))
     explorer.still(alpha=0.5, prompt="beer")
     words, text = explorer.plain(explorer.words), explorer.plain(explorer.text)
-    assert shown == [{"image/svg+xml": explorer.picture.value, "text/plain": words}]
-    assert capsys.readouterr().out == f"{words}\n\n{text}\n" and "alpha = 0.50" in words
+    assert shown == [{"image/svg+xml": explorer.picture.value, "text/plain": words}, (PROMPTS["beer"], text)]
+    assert capsys.readouterr().out == f"{words}\n" and "alpha = 0.50" in words and text.startswith(PROMPTS["beer"])
+
+
+def test_the_room_for_a_text_never_shrinks(explorer, monkeypatch):
+    rooms = []
+    for text in ("one\ntwo\n" * 40, "", "short", "long " * 1000):
+        monkeypatch.setattr(views, "stream_text", lambda *args, text=text: iter([text]))
+        explorer.update()
+        rooms.append(float(re.search(r"min-height:([\d.]+)em", explorer.text.value)[1]))
+    assert rooms == sorted(rooms) and rooms[0] >= 80 * 1.3
 
 
 def test_the_last_of_many_fast_moves_wins(explorer, random_trio, tokenizer):

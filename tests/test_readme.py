@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from browser import free_port, wait_for
 
-ROOT = Path(__file__).resolve().parents[1]
+from merging.loading import ROOT
+
 PAGES = [ROOT / "README.md", ROOT / "models" / "README.md"]
 README = PAGES[0].read_text(encoding="utf-8")
 COMMANDS = [
@@ -31,7 +32,7 @@ def run(command):
 
 def test_the_two_commands_and_the_plain_ones_are_there():
     assert {"make lab", "make test"} <= set(COMMANDS)
-    assert len(PIP) == 1 and ".venv/bin/python -m pytest" in COMMANDS
+    assert PIP and ".venv/bin/python -m pytest" in COMMANDS
 
 
 @pytest.mark.parametrize("command", MAKE)
@@ -42,8 +43,9 @@ def test_each_make_command_is_one_that_make_knows(command):
     assert ".venv" in steps.stdout
 
 
-def test_the_pip_line_finds_everything_installed_here():
-    words = shlex.split(PIP[0])
+@pytest.mark.parametrize("command", PIP)
+def test_a_pip_line_finds_everything_installed_here(command):
+    words = shlex.split(command)
     result = run([sys.executable, *words[1:], "--dry-run", "--quiet", "--no-deps"])
     assert result.returncode == 0, result.stderr
     assert "Would install" not in result.stdout

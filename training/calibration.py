@@ -23,7 +23,7 @@ def calibration_texts(n, seed):
         f"Write a Python function to {task}:\n\n{code}" for task, code in (function_pair(rng) for _ in range(n // 2))
     ]
     files = stdlib_files()
-    pairs = stdlib_pairs(rng.sample(files, min(len(files), 3 * n)))
+    pairs = stdlib_pairs(rng.sample(files, min(len(files), n + 20)))
     library = [code for _, code in (pair.split("\n\n", 1) for pair in pairs) if len(code) <= LONGEST]
     first = 500_000 + 1000 * seed
     return {

@@ -1,0 +1,147 @@
+"""Measure every method of notebook 08 on a family of models, and write models/methods.json.
+
+    python -m training.measure_methods                    tiny and smollm2
+    python -m training.measure_methods --family tiny      one of them; the other's numbers stay
+    python -m training.measure_methods --smoke --out F    two samples and one value of each knob, as a test
+
+Each method has one knob. Its value is chosen on calibration text by the worse of the two gains kept; what is reported
+comes from the held-out texts, and from sampled functions and recipes. Where chance plays, there are three seeds.
+"""
+
+import argparse
+import json
+import re
+import statistics
+from pathlib import Path
+
+from merging.loading import ROOT, load_models
+from merging.methods import (
+    finetune,
+    fisher,
+    fisher_average,
+    input_products,
+    learn_lambdas,
+    merge_lambdas,
+    merge_with,
+    regmean,
+    token_batches,
+)
+from merging.scoring import bits_per_byte, gain_kept, heldout_texts, is_function, is_recipe, valid_share
+from merging.text import BEER_PROMPT
+from training.calibration import calibration_texts
+from training.measure import PROMPTS
+
+SEEDS = (0, 1, 2)
+LAM = 0.6  # for DARE, which thins what task arithmetic adds
+BEER = 0.8  # beer's lambda where each task vector has its own
+ALPHAS, SIZES = [0.3, 0.4, 0.5, 0.6, 0.7], [3e-5, 1e-4, 3e-4, 1e-3]
+KNOBS = {  # method -> its knob and the values tried; alpha is the share of clippy
+    "average": ("alpha", ALPHAS),
+    "SLERP": ("alpha", ALPHAS),
+    "task arithmetic": ("lambda", [0.4, 0.5, 0.6, 0.7, 0.8, 1.0]),
+    "two lambdas": (f"clippy's lambda, beer's {BEER}", [0.3, 0.4, 0.5, 0.6, 0.7]),
+    "TIES": ("density", [0.1, 0.2, 0.35, 0.5, 0.8, 1.0]),
+    "DARE": ("density", [0.2, 0.35, 0.5, 0.65, 0.8, 0.9]),
+    "Fisher": ("alpha", ALPHAS),
+    "RegMean": ("alpha", ALPHAS),
+    "learned lambdas": ("step size", [0.005, 0.01, 0.02, 0.05]),
+    "steps from the average": ("step size", SIZES),
+    "steps from base": ("step size", SIZES),
+}
+CHANCE = ("DARE", "learned lambdas", "steps from the average", "steps from base")
+
+
+def merges(base, pair, fit, tokenizer):
+    """method -> function of the knob's value and a seed that gives a model."""
+    code, beer = (token_batches(tokenizer, fit[kind]) for kind in ("code", "beer"))
+    few = [token_batches(tokenizer, fit["code"], rows=4), token_batches(tokenizer, fit["beer"], rows=1)]
+    products, fishers = (
+        [measure(model, batches) for model, batches in zip(pair, (code, beer))] for measure in (input_products, fisher)
+    )
+    half = merge_with("task_arithmetic", pair, base, lam=0.5)
+    add = lambda weights: merge_with("task_arithmetic", pair, base, weights=weights)
+    return {
+        "average": lambda alpha, seed: add([alpha, 1 - alpha]),
+        "SLERP": lambda alpha, seed: merge_with("slerp", pair, alpha=alpha),
+        "task arithmetic": lambda lam, seed: add([lam, lam]),
+        "two lambdas": lambda lam, seed: add([lam, BEER]),
+        "TIES": lambda density, seed: merge_with("ties", pair, base, density=density),
+        "DARE": lambda density, seed: merge_with("dare_linear", pair, base, lam=LAM, density=density, seed=seed),
+        "Fisher": lambda alpha, seed: fisher_average(pair, fishers, [alpha, 1 - alpha]),
+        "RegMean": lambda alpha, seed: regmean(pair, products, [alpha, 1 - alpha]),
+        "learned lambdas": lambda size, seed: merge_lambdas(
+            base, pair, learn_lambdas(base, pair, few, lr=size, seed=seed)
+        ),
+        "steps from the average": lambda size, seed: finetune(half, few, lr=size, seed=seed),
+        "steps from base": lambda size, seed: finetune(base, few, lr=size, seed=seed),
+    }
+
+
+def gains(base, clippy, beer, tokenizer, texts):
+    """A function of a model: [share of clippy's gain on code that it keeps, share of beer's on recipes]."""
+    bits = lambda model: [bits_per_byte(model, tokenizer, texts[kind]) for kind in ("code", "beer")]
+    start, best = bits(base), (bits(clippy)[0], bits(beer)[1])
+    return lambda model: [round(share, 4) for share in map(gain_kept, start, best, bits(model))]
+
+
+def valid(model, tokenizer, prompts, functions, recipes, seed=32):
+    """[share of valid functions, share of valid recipes] of sampled texts."""
+    return [
+        valid_share(model, tokenizer, prompts, functions, is_function, seed),
+        valid_share(model, tokenizer, [BEER_PROMPT], recipes, is_recipe, seed),
+    ]
+
+
+def measure(family, functions=2, recipes=16, prompts=PROMPTS, n=40, knobs=KNOBS, seeds=SEEDS):
+    """Everything about one family: what each value of each knob gives, and the table of the chosen values.
+
+    functions: samples for each prompt. n: documents of calibration_texts.
+    """
+    loaded = load_models(family)
+    base, *pair = (loaded[label].model for label in ("base", "clippy", "beer"))
+    tokenizer, texts = loaded["base"].tokenizer, {"choose": calibration_texts(n, seed=1), "kept": heldout_texts()}
+    scores = {name: gains(base, *pair, tokenizer, text) for name, text in texts.items()}
+    merge = merges(base, pair, calibration_texts(n, seed=0), tokenizer)
+    sample = lambda model, seed=32: valid(model, tokenizer, prompts, functions, recipes, seed)
+    grid, table = {}, {label: row([model], scores["kept"], sample) for label, model in zip(("clippy", "beer"), pair)}
+    for method, (knob, values) in knobs.items():
+        models = (merge[method](value, 0) for value in values)
+        points = [{name: score(model) for name, score in scores.items()} | {"valid": sample(model)} for model in models]
+        grid[method] = {"knob": knob, "values": values} | {name: [each[name] for each in points] for name in points[0]}
+        best = values[max(range(len(values)), key=lambda i: min(points[i]["choose"]))]
+        runs = (merge[method](best, seed) for seed in (seeds if method in CHANCE else seeds[:1]))
+        table[method] = {"value": best} | row(runs, scores["kept"], sample)
+        print(family, method, table[method], flush=True)
+    counts = {"functions": functions * len(prompts), "recipes": recipes}
+    return {"samples": counts, "documents": n, "grid": grid, "table": table}
+
+
+def row(models, kept, sample):
+    """The gains kept by each model, and the shares of valid texts over all of them, sampled with other seeds."""
+    gained, shares = zip(*[(kept(model), sample(model, 1000 * i)) for i, model in enumerate(models, 1)])
+    return {"kept": gained, "valid": [round(statistics.mean(each), 4) for each in zip(*shares)]}
+
+
+def as_text(families):
+    """JSON in which each list of numbers has a line of its own."""
+    return (
+        re.sub(r"\[[^\[\]{}]*\]", lambda numbers: " ".join(numbers[0].split()), json.dumps(families, indent=1)) + "\n"
+    )
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--family", choices=("tiny", "smollm2"), help="one family instead of both")
+    parser.add_argument("--out", type=Path, default=ROOT / "models" / "methods.json")
+    parser.add_argument("--smoke", action="store_true", help="the least of everything, on tiny")
+    arguments = parser.parse_args()
+    least = dict(functions=1, recipes=2, prompts=PROMPTS[:2], n=8, seeds=(0,))
+    least |= dict(knobs={method: (knob, values[2:3]) for method, (knob, values) in KNOBS.items()})
+    known = json.loads(arguments.out.read_text()) if arguments.out.is_file() else {}
+    for family in ["tiny"] if arguments.smoke else [arguments.family] if arguments.family else ["tiny", "smollm2"]:
+        known[family] = measure(family, **(least if arguments.smoke else {}))
+        arguments.out.write_text(as_text(known), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
