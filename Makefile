@@ -27,9 +27,9 @@ test: .venv/installed-tests
 SAME := training readme browser notebooks badges hub_notebooks sweeps interop svg sandbox
 test-colab: .venv-colab/installed
 	.venv-colab/bin/python $(OFFLINE) -m pytest $(SAME:%=--ignore=tests/test_%.py) --ignore=notebooks/06_a_real_language_model.ipynb
-# Damaged files, for minutes instead of seconds.
+# Random damage to files, FUZZ examples for each property (2000: some minutes).
 fuzz: .venv/installed-tests
-	FUZZ=$${FUZZ:-5000} $(BIN)/python -m pytest -n 0 -q tests/fuzz.py
+	FUZZ=$(or $(FUZZ),2000) $(BIN)/python -m pytest --dist load tests/fuzz.py
 notebooks: env
 	$(BIN)/python notebooks/execute.py
 badges: env

@@ -1,18 +1,27 @@
 """The package behind helpers.py, one subject a module, imports from top to bottom only.
 
 errors      what a refused load or merge raises
+files       the JSON files of a checkpoint folder, and what its tokenizer needs
 palette     one colour, marker and hatch for each model
+quiet       no reports of transformers in a cell
+gguf        a GGUF file as a checkpoint folder
+adapters    LoRA adapters as models of their own
 text        prompts, and how a model continues them
 loading     from a family, a folder or a Hub id to models with their tokenizers
+tasks       what a correct function is
+sandbox     sampled code, run behind a fence
 scoring     how well a model predicts held-out text, and how much of what it writes is valid
 tensors     a model as named tensors, each once, and what kind each is
 checks      what is refused before any number is averaged
 averaging   the weighted average itself, in place and in half precision
 stored      where the tensors of a checkpoint lie on disk
 interop     recipes that mergekit runs, and model cards
+folders     a folder that is there when it is complete, written by one process at a time
 checkpoints merges from disk to disk, and saving a merge
 preflight   what can be known about models before their weights are loaded
 sweeps      many merges, measured by Ray's workers
+methods     beyond the average: RegMean, Fisher, learned coefficients, and mergekit's methods
+measuring   time and memory of a piece of code
 figures     the pictures and tables of the notebooks
 svg         pictures that are quick enough for a slider
 live        what a live view is: controls, a picture, words, a text

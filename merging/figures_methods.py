@@ -36,9 +36,8 @@ def draw_map(ticks, worse, ways, landed, lams, kept):
     plane.set_ylabel("across it", fontsize=12)
     for model, gains in zip(("clippy", "beer"), zip(*kept)):
         diagonal.plot(lams, gains, color=COLOURS[model], marker=MARKERS[model], markersize=6, linewidth=2)
-        diagonal.annotate(
-            f"{model}'s", (lams[-1], gains[-1]), (6, 0), textcoords="offset points", fontsize=12, va="center"
-        )
+        last = max(i for i, gain in enumerate(gains) if gain > 0)
+        diagonal.annotate(f"{model}'s", (lams[last], gains[last]), (9, 3), textcoords="offset points", fontsize=12)
     for name, (x, y) in together.items():
         diagonal.axvline((x + y) / 2, color=COLOURS["merged"], linewidth=1.5, zorder=0)
         diagonal.text(
@@ -53,8 +52,8 @@ def draw_map(ticks, worse, ways, landed, lams, kept):
     best = max(range(len(lams)), key=lambda i: min(kept[i]))
     show_figure(
         figure,
-        f"In shares of clippy's and of beer's way from base, the methods land so: {words}. On the diagonal the worse gain "
-        f"is largest at lambda {lams[best]}, where {min(kept[best]):.2f} is kept.",
+        f"In shares of clippy's and of beer's way from base, the methods land so: {words}. On the diagonal the worse "
+        f"gain is largest at lambda {lams[best]}, where {min(kept[best]):.2f} is kept.",
     )
 
 
@@ -75,22 +74,24 @@ def draw_methods(table, samples):
     """
     figure, (left, right) = new_figure(13, 5.4, columns=2)
     means = {name: tuple(map(statistics.mean, zip(*row["kept"]))) for name, row in table.items()}
-    for ax, points in ((left, means), (right, {name: tuple(row["valid"]) for name, row in table.items()})):
-        for name, point in points.items():
-            mark = dict(color=COLOURS.get(name, COLOURS["merged"]), marker=MARKERS.get(name, "D"))
-            ax.plot(*point, **mark, markersize=10, linestyle="", zorder=3)
-            if ax is left:
-                for seed in table[name]["kept"] if len(table[name]["kept"]) > 1 else ():
-                    ax.plot(*zip(point, seed), color="grey", marker=".", linewidth=1, zorder=2)
-        ax.margins(0.2)
-        put_names(ax, points)
+    valid = {name: tuple(row["valid"]) for name, row in table.items()}
+    for ax, points in ((left, means), (right, valid)):
+        ax.plot(*zip(*points.values()), color=COLOURS["merged"], marker="D", markersize=10, linestyle="", zorder=8)
+    for name, point in means.items():
+        for seed in table[name]["kept"]:
+            left.plot(*zip(point, seed), color="grey", marker=".", linewidth=1, zorder=2)
+    left.margins(0.25, 0.1)
+    right.set(xlim=(-0.03, 1.03), ylim=(-0.03, 1.03))
+    put_names(left, means)
+    for name, point in joined(valid).items():  # many on the floor: slanted names have room beside each other
+        right.annotate(name, point, (2, 8), textcoords="offset points", fontsize=11, rotation=45, path_effects=HALO)
     left.set_xlabel("clippy's gain kept (held-out code)", fontsize=12)
     left.set_ylabel("beer's gain kept (held-out recipes)", fontsize=12)
-    right.set_xlabel(f"valid functions (share of {samples[0]})", fontsize=12)
-    right.set_ylabel(f"valid recipes (share of {samples[1]})", fontsize=12)
+    right.set_xlabel(f"share of {samples[0]} sampled functions that is valid", fontsize=12)
+    right.set_ylabel(f"share of {samples[1]} sampled recipes that is valid", fontsize=12)
     words = "; ".join(
-        f"{name} keeps {means[name][0]:.2f} and {means[name][1]:.2f}, writes {row['valid'][0]:.2f} and {row['valid'][1]:.2f}"
-        for name, row in table.items()
+        f"{name} keeps {code:.2f} and {beer:.2f}, writes {valid[name][0]:.2f} and {valid[name][1]:.2f}"
+        for name, (code, beer) in means.items()
     )
     show_figure(figure, f"Gains kept of clippy and beer, and shares of valid functions and recipes: {words}.")
 
@@ -116,6 +117,7 @@ def put_names(ax, points, fontsize=11):
                 name, point, (dx, dy), textcoords="offset points", fontsize=fontsize, path_effects=HALO, zorder=6,
                 arrowprops=line, **anchor,
             )  # fmt: skip
+            note.set_in_layout(False)  # else a name at the edge would move all others
             frame = note.get_window_extent()
             outside = not (ax.bbox.x0 <= frame.x0 and frame.x1 <= ax.bbox.x1 and ax.bbox.y0 <= frame.y0 <= ax.bbox.y1)
             tried.append((sum(frame.overlaps(other) for other in taken) + 3 * outside, order, note, frame))

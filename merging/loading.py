@@ -9,10 +9,11 @@ import torch
 from huggingface_hub import HfApi, constants, snapshot_download, try_to_load_from_cache
 from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
 from huggingface_hub.utils import logging as hub_logging
-from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GenerationConfig
+from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 
 from merging.adapters import CONFIG, base_of, is_adapter, merge_adapter
 from merging.errors import LoadError, MergeError
+from merging.files import PACKED, check_files, has_tokenizer, read_config, reason
 from merging.gguf import PACKAGE, dequantised, gguf_file, package_file
 from merging.quiet import quiet
 
@@ -30,6 +31,7 @@ FAMILIES = {
         "beer": "b3ck1/gpt-neo-125M-finetuned-beer-recipes",
     },
 }
+TOKENIZER_FILES = ["*.json", "*.jinja", "merges.txt", "vocab.txt", *(f"*{end}" for end in PACKED)]
 
 
 class LoadedModel(NamedTuple):
@@ -125,10 +127,9 @@ def _cached(hub_id, weights):
         return folder if not weights or names & {"adapter_model.safetensors", "adapter_model.bin"} else None
     complete = not weights or any(name.endswith(".safetensors") or name == "pytorch_model.bin" for name in names)
     for index in folder.glob("*.index.json") if weights else ():
-        shards = set(re.findall(r'"([^"]+\.(?:safetensors|bin))"', index.read_text()))
+        shards = set(re.findall(r'"([^"]+\.(?:safetensors|bin))"', index.read_text(encoding="utf-8", errors="replace")))
         complete = complete and shards <= names
-    tokenizer = names & {"tokenizer.json", "tokenizer.model"} or {"vocab.json", "merges.txt"} <= names
-    return folder if complete and tokenizer else None
+    return folder if complete and has_tokenizer(names) else None
 
 
 def _download(label, hub_id, weights):
@@ -163,7 +164,7 @@ def _download(label, hub_id, weights):
             snapshot_download(
                 hub_id,
                 ignore_patterns=["*/*", "consolidated*"],
-                allow_patterns=["*.json", "*.jinja", "merges.txt", "tokenizer.model", *([kind] if weights else [])],
+                allow_patterns=[*TOKENIZER_FILES, *([kind] if weights else [])],
             )
         )
     except GatedRepoError:
@@ -180,16 +181,19 @@ def _download(label, hub_id, weights):
 def _load(label, folder, device):
     """Read a folder; refuse weights that are incomplete instead of filling them with random numbers."""
     try:
+        check_files(folder)
         with quiet():  # the mask buffers of old .bin files would be reported, and are harmless
-            config = AutoConfig.from_pretrained(folder)
+            config = read_config(folder)
             _forget_sampling(config)
             model, info = AutoModelForCausalLM.from_pretrained(
                 folder, config=config, dtype=torch.float32, output_loading_info=True
             )
-            tokenizer = AutoTokenizer.from_pretrained(folder)
+            tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
     except Exception as error:
-        reason = str(error).strip().split("\n")[0]
-        raise LoadError(f"Model {label!r}: {folder} is no checkpoint that transformers can load: {reason}") from None
+        why = reason(error).replace(f"{folder}{os.sep}", "")
+        if "ignore_mismatched_sizes" in why:  # transformers' advice, beside a report that is kept quiet
+            why = "its tensors have other shapes than its config.json says. Download it again."
+        raise LoadError(f"Model {label!r}: {folder} is no checkpoint that transformers can load: {why}") from None
     missing = sorted(info["missing_keys"])
     if missing:
         raise LoadError(

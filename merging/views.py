@@ -163,7 +163,7 @@ def mixing_desk(first, second, tokenizer, texts):
     for name in merge_tensors(live):
         kind, block = tensor_kind(name)
         parts.setdefault((kind, block) if kind in ("attention", "feed-forward") else (REST, None), []).append(name)
-    last = max(block for _, block in parts if block is not None)
+    last = max((block for _, block in parts if block is not None), default=0)
     many = last > 7  # twelve blocks: a row for each kind, and low enough that the bars are still on the screen
     narrow = {"width": "44px" if many else "52px", "height": "170px" if many else "190px"}
     faders = {
@@ -188,6 +188,7 @@ def mixing_desk(first, second, tokenizer, texts):
     def draw():
         for place, fader in faders.items():
             if fader.value != mixed[place]:
+                mixed[place] = None  # interrupted from here on, the part is merged again at the next move
                 merge_into(live, [model1, model2], [fader.value, 1 - fader.value], parts[place])
                 mixed[place] = fader.value
         changed = [name for place, share in mixed.items() if share != 1 for name in parts[place]]

@@ -126,6 +126,32 @@ def test_the_last_of_many_fast_moves_wins_and_no_old_text_stays(notebook):
     assert settled() == slowly and len(slowly) > 100
 
 
+# The height of a view in every frame from now on; the least of them stays in window.least.
+LEAST_HEIGHT = """(view) => {
+    window.least = Infinity;
+    const look = () => {
+        window.least = Math.min(window.least, view.getBoundingClientRect().height);
+        requestAnimationFrame(look);
+    };
+    look();
+}"""
+
+
+@ONLY_03
+def test_a_move_does_not_make_the_page_jump(notebook):
+    page, _, views = notebook
+    handle, (_, words, _) = views[-1].locator(browser.SLIDERS).first, contents(views[-1])
+    press(page, handle, "Home")
+    assert wait_until(page, lambda: "alpha = 0.00" in words.inner_text())
+    page.wait_for_timeout(2000)
+    height = views[-1].bounding_box()["height"]
+    views[-1].evaluate(LEAST_HEIGHT)
+    press(page, handle, "End")
+    assert wait_until(page, lambda: "alpha = 1.00" in words.inner_text())
+    page.wait_for_timeout(2000)
+    assert page.evaluate("window.least") > 0.95 * height
+
+
 @ONLY_03
 def test_a_guess_is_committed_by_keyboard(notebook):
     page, _, views = notebook

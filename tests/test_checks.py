@@ -321,14 +321,14 @@ def test_a_set_that_was_checked_with_out_is_not_known_as_a_larger_set():
 
 
 def test_a_set_is_checked_once_and_leaves_no_model_alive(monkeypatch):
-    models, out, checks = pair(), build(seed=3), []
+    models, out, seen = pair(), build(seed=3), []
     check = checks._check_architecture
-    monkeypatch.setattr(checks, "_check_architecture", lambda *those: checks.append(those[2]) or check(*those))
+    monkeypatch.setattr(checks, "_check_architecture", lambda *those: seen.append(those[2]) or check(*those))
     for alpha in (0.1, 0.5, 0.9):
         merge_models(*models, alpha, out=out)
-    assert checks == [2, "`out`"]
+    assert seen == [2, "`out`"]
     gone = [weakref.ref(model) for model in (*models, out)]
-    checks.clear()
+    seen.clear()
     del models, out
     gc.collect()
     assert [ref() for ref in gone] == [None] * 3

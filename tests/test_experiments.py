@@ -50,6 +50,7 @@ def experiments(models, tokenizer):
         "why_merging_works",
         tokenizer=tokenizer,
         texts={"both": TEXT},
+        quarters=[{"both": TEXT}],
         theta=theta,
         canvas=copy.deepcopy(models["base"]),
         **models,

@@ -113,3 +113,11 @@ def test_bad_input_gets_one_sentence(change, error, message):
     with pytest.raises(error, match=message) as raised:
         list(sweep(**dict(sources="tiny", merges=MERGES[:1], texts=TEXTS) | change))
     assert len(str(raised.value).splitlines()) == 1
+
+
+def test_after_an_interrupt_the_next_sweep_works(serial):
+    results = sweep("tiny", MERGES, TEXTS)
+    next(results)
+    with pytest.raises(KeyboardInterrupt):
+        results.throw(KeyboardInterrupt)
+    assert dict(sweep("tiny", MERGES, TEXTS)) == serial

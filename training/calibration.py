@@ -6,6 +6,7 @@ library; the modules and seeds of the held-out texts are left out.
 
 import random
 
+from merging.scoring import is_function
 from training.functions import function_pair
 from training.recipes import recipe
 from training.train import stdlib_files, stdlib_pairs
@@ -24,9 +25,14 @@ def calibration_texts(n, seed):
     ]
     files = stdlib_files()
     pairs = stdlib_pairs(rng.sample(files, min(len(files), n + 20)))
-    library = [code for _, code in (pair.split("\n\n", 1) for pair in pairs) if len(code) <= LONGEST]
+    library = [code for _, code in (pair.split("\n\n", 1) for pair in pairs) if is_plain(code)]
     first = 500_000 + 1000 * seed
     return {
         "code": generated + rng.sample(library, n - n // 2),
         "beer": [recipe(random.Random(first + i)) for i in range(n // 4)],
     }
+
+
+def is_plain(code):
+    """True for a short function that does something and has no decorator."""
+    return code.startswith("def ") and len(code) <= LONGEST and is_function(code)
