@@ -22,7 +22,7 @@ preflight   what can be known about models before their weights are loaded
 sweeps      many merges, measured by Ray's workers
 methods     beyond the average: RegMean, Fisher, learned coefficients, and mergekit's methods
 measuring   time and memory of a piece of code
-figures     the pictures and tables of the notebooks
+figures     the pictures and tables of the notebooks; figures_experiments, _methods and _real hold those of one topic
 svg         pictures that are quick enough for a slider
 live        what a live view is: controls, a picture, words, a text
 views       the live views of the notebooks
