@@ -108,6 +108,7 @@ STEPS = (
     ("05", "Hierarchical\nmerging", tree_picture, "more than\ntwo"),
     ("06", "A real language\nmodel", both_picture, "one model that\nwrites both"),
     ("07", "Why merging\nworks", barrier_picture, "and when\nit fails"),
+    ("08", "Beyond the\naverage", vectors_picture, "SLERP, TIES,\nRegMean"),
     ("09", "Scaling\nup", bars_picture, "speed, disk,\na cluster"),
     ("10", "Your own\nmodels", own_picture, "check, merge,\npublish"),
 )

@@ -20,7 +20,10 @@ folders     a folder that is there when it is complete, written by one process a
 checkpoints merges from disk to disk, and saving a merge
 preflight   what can be known about models before their weights are loaded
 sweeps      many merges, measured by Ray's workers
-methods     beyond the average: RegMean, Fisher, learned coefficients, and mergekit's methods
+calibration text to fit and to choose merges on, and what a merge keeps of its parents' gains
+mergekit_methods  SLERP, task arithmetic, TIES, DARE and others, by mergekit between our checks
+methods     merges that read text: RegMean, Fisher, learned coefficients
+recipes_mergekit  recipes for these methods, carried out by mergekit from disk to disk
 measuring   time and memory of a piece of code
 figures     the pictures and tables of the notebooks; figures_experiments, _methods and _real hold those of one topic
 svg         pictures that are quick enough for a slider

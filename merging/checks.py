@@ -15,7 +15,7 @@ from merging.tensors import merge_tensors, tensor_kind
 
 def check_alpha(alpha):
     """alpha as a float in [0, 1], or MergeError."""
-    if isinstance(alpha, bool) or not isinstance(alpha, Real) or not 0 <= alpha <= 1:
+    if not is_number(alpha, 0, 1):
         raise MergeError(
             f"alpha is the share of the first model, a number from 0 to 1, not {alpha!r}. Outside that "
             "range a merge would extrapolate."
@@ -31,7 +31,7 @@ def check_weights(weights, n):
     if len(weights) != n:
         raise MergeError(f"{n} models need {n} weights, not {len(weights)}.")
     for weight in weights:
-        if isinstance(weight, bool) or not isinstance(weight, Real) or not 0 <= weight <= 1:
+        if not is_number(weight, 0, 1):
             raise MergeError(f"Each weight is a number from 0 to 1, not {weight!r}.")
     if abs(sum(weights) - 1) > 1e-6:
         raise MergeError(f"The weights {weights} sum to {sum(weights):.6g}, not 1. Divide each by the sum.")
@@ -227,3 +227,15 @@ def _check_out(out, targets, models, sources):
                 f"`out` does not fit: {name} is {describe(one)} in the models and {describe(other)} in "
                 "`out`. Pass a model of the same architecture and dtype."
             )
+
+
+def is_number(value, low, high):
+    """True for a real number in [low, high] that is no bool."""
+    return isinstance(value, Real) and not isinstance(value, bool) and low <= value <= high
+
+
+def check_result(name, result, into):
+    """A merged tensor, or MergeError if it does not fit into the dtype: a step beyond the models can overflow."""
+    if not (largest := magnitude(result)) <= torch.finfo(into).max:
+        raise MergeError(f"{name} would hold a value of size {largest:.3g}, too large for {into}: load in float32.")
+    return result

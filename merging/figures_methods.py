@@ -14,10 +14,11 @@ def draw_map(ticks, worse, ways, landed, lams, kept):
     """Left: the plane of base, clippy and beer with the worse gain kept as contours. Right: the gains on its diagonal.
 
     worse: for each y of ticks (share of beer's way from base) and each x (of clippy's) the worse of the two gains kept.
-    ways: (length of clippy's way, of beer's, the cosine between them). landed: method -> (x, y). lams, kept: points
-    (lam, lam) of the diagonal, and (clippy's gain kept, beer's) at each.
+    ways: clippy's way from base and beer's, all numbers of each as one vector. landed: method -> (x, y). lams, kept:
+    points (lam, lam) of the diagonal, and (clippy's gain kept, beer's) at each.
     """
-    first, second, cosine = ways
+    first, second = (way.norm().item() for way in ways)
+    cosine = (ways[0] @ ways[1]).item() / (first * second)
     place = lambda x, y: (x * first + y * second * cosine, y * second * math.sqrt(1 - cosine**2))
     xs, ys = zip(*[zip(*[place(x, y) for x in ticks]) for y in ticks])
     figure, (plane, diagonal) = new_figure(13, 4.8, columns=2)
@@ -66,34 +67,43 @@ def joined(points, near=0.02):
     return groups
 
 
+FAR = 0.4  # the left picture shows methods that keep at least this share of both gains
+
+
 def draw_methods(table, samples):
     """What each method keeps of the two gains, and what share of its functions and recipes is valid.
 
-    table: method -> {"kept": [(clippy's gain, beer's), one for each seed], "valid": (functions, recipes)}. samples:
-    how many texts of each kind were sampled, (functions, recipes).
+    table: method -> {"kept": [(clippy's gain, beer's), one for each seed], "valid": (functions, recipes)}; "clippy" and
+    "beer" in it are the models themselves, on the right only. samples: {"functions": how many for each seed, ...}.
     """
     figure, (left, right) = new_figure(13, 5.4, columns=2)
-    means = {name: tuple(map(statistics.mean, zip(*row["kept"]))) for name, row in table.items()}
+    means = {name: tuple(map(statistics.mean, zip(*row["kept"]))) for name, row in table.items() if name not in COLOURS}
+    near = {name: point for name, point in means.items() if min(point) >= FAR}
     valid = {name: tuple(row["valid"]) for name, row in table.items()}
-    for ax, points in ((left, means), (right, valid)):
-        ax.plot(*zip(*points.values()), color=COLOURS["merged"], marker="D", markersize=10, linestyle="", zorder=8)
-    for name, point in means.items():
+    for ax, points in ((left, near), (right, valid)):
+        for name, point in points.items():
+            mark = dict(color=COLOURS.get(name, COLOURS["merged"]), marker=MARKERS.get(name, "D"))
+            ax.plot(*point, **mark, markersize=10, linestyle="", zorder=8)
+    for name, point in near.items():
         for seed in table[name]["kept"]:
             left.plot(*zip(point, seed), color="grey", marker=".", linewidth=1, zorder=2)
     left.margins(0.25, 0.1)
-    right.set(xlim=(-0.03, 1.03), ylim=(-0.03, 1.03))
-    put_names(left, means)
-    for name, point in joined(valid).items():  # many on the floor: slanted names have room beside each other
+    right.set(xlim=(-0.03, max(share for share, _ in valid.values()) + 0.25), ylim=(-0.03, 1.03))
+    put_names(left, near)
+    for name, point in joined(valid, 0.025).items():  # many on the floor: slanted names have room beside each other
         right.annotate(name, point, (2, 8), textcoords="offset points", fontsize=11, rotation=45, path_effects=HALO)
-    left.set_xlabel("clippy's gain kept (held-out code)", fontsize=12)
-    left.set_ylabel("beer's gain kept (held-out recipes)", fontsize=12)
-    right.set_xlabel(f"share of {samples[0]} sampled functions that is valid", fontsize=12)
-    right.set_ylabel(f"share of {samples[1]} sampled recipes that is valid", fontsize=12)
+    left.set_xlabel("clippy's gain kept", fontsize=12)
+    left.set_ylabel("beer's gain kept", fontsize=12)
+    right.set_xlabel(f"valid functions (share of {samples['functions']} for each seed)", fontsize=12)
+    right.set_ylabel(f"valid recipes (share of {samples['recipes']} for each seed)", fontsize=12)
     words = "; ".join(
         f"{name} keeps {code:.2f} and {beer:.2f}, writes {valid[name][0]:.2f} and {valid[name][1]:.2f}"
         for name, (code, beer) in means.items()
     )
-    show_figure(figure, f"Gains kept of clippy and beer, and shares of valid functions and recipes: {words}.")
+    left_out = f" Not on the left, because they keep less: {', '.join(set(means) - set(near))}." * (
+        len(near) < len(means)
+    )
+    show_figure(figure, f"Gains kept of clippy and beer, and shares of valid functions and recipes: {words}.{left_out}")
 
 
 # places for a name, in points from its mark: near ones first, then farther ones, which get a line to the mark

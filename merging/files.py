@@ -33,6 +33,8 @@ def parse_object(text, file, otherwise="it is no JSON object"):
 
     try:
         found = json.loads(text.decode("utf-8"), object_pairs_hook=once)
+        if b"\\u" in text:  # an escape may be half of a character: what cannot be written again is no text
+            json.dumps(found, ensure_ascii=False).encode("utf-8")
     except (ValueError, RecursionError):  # no UTF-8, no JSON, a number of thousands of digits; brackets without end
         raise damaged(file, otherwise) from None
     if not isinstance(found, dict):

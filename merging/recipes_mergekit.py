@@ -16,7 +16,7 @@ from merging.checks import magnitude
 from merging.errors import MergeError
 from merging.folders import whole_folder
 from merging.loading import find_folder
-from merging.methods import KNOBS, mergekit_call, mergekit_settings
+from merging.mergekit_methods import KNOBS, mergekit_call, mergekit_settings
 from merging.stored import CODES, stored_tensors
 
 TAKES = {  # method -> what a recipe sets for all models, and what for each (or for all)

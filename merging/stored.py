@@ -131,9 +131,10 @@ def check_entry(file, name, entry):
     if (
         not name.isprintable()
         or not isinstance(entry, dict)
-        or not (isinstance(entry.get("dtype"), str) and entry["dtype"] in BITS)
-        or not (whole(entry.get("shape")) and len(entry["shape"]) <= 64)
-        or not (whole(entry.get("data_offsets")) and len(entry["data_offsets"]) == 2)
+        or set(entry) != {"dtype", "shape", "data_offsets"}
+        or not (isinstance(entry["dtype"], str) and entry["dtype"] in BITS)
+        or not (whole(entry["shape"]) and len(entry["shape"]) <= 64)
+        or not (whole(entry["data_offsets"]) and len(entry["data_offsets"]) == 2)
     ):
         raise damaged(file, f"{NO_HEADER}: see its entry {name!r:.100}")
     start, end = entry["data_offsets"]

@@ -10,7 +10,7 @@ from merging.palette import COLOURS
 from merging.svg import box, label, line, mark, ring, svg
 
 LOW, HIGH = -0.1, 1.1  # what the pictures show; a point beyond lies on the frame
-SIZE = 270  # pixels of a picture
+SIZE = 300  # pixels of a picture
 
 
 def method_explorer(measured, method="RegMean"):
@@ -49,8 +49,7 @@ def method_explorer(measured, method="RegMean"):
             for model in ("clippy", "beer"):
                 point = ends[model][what][0] if what == "kept" else ends[model][what]
                 x, y = place(point)
-                side = "end" if x > left + SIZE / 2 else "start"
-                parts += [mark(x, y, model), label(x + (-12 if side == "end" else 12), y + 5, model, side)]
+                parts += [mark(x, y, model), label(x, y - 13, model, "middle")]
             parts.append(ring(*place(chosen[what][now])))
         (code, beer), (functions, recipes) = chosen["kept"][now], chosen["valid"][now]
         n, m = samples["functions"], samples["recipes"]
@@ -58,7 +57,7 @@ def method_explorer(measured, method="RegMean"):
             f"{name}, {chosen['knob']} = {value:g}: keeps {code:.2f} of clippy's gain and {beer:.2f} of beer's; "
             f"{round(functions * n)} of {n} functions and {round(recipes * m)} of {m} recipes are valid."
         )
-        yield svg(2 * SIZE + 260, SIZE + 100, parts, words), words
+        yield svg(2 * SIZE + 230, SIZE + 100, parts, words), words
 
     controls["method"].observe(change_method, "value")  # before the view's own redraw
     return View(controls, widgets.VBox([controls["method"], widgets.HBox([knob_name, controls["knob"]])]), draw)

@@ -67,16 +67,15 @@ def changed(draw, original):
     value = copy.deepcopy(original)
     for _ in range(draw(st.integers(1, 3))):
         path = draw(st.sampled_from(places(value)))
-        if not path:
-            if draw(st.integers(0, 9)) == 0:
-                value = draw(VALUES)
-            elif isinstance(value, dict):
-                value[draw(WORDS)] = draw(VALUES)
-            continue
-        parent = value
-        for key in path[:-1]:
-            parent = parent[key]
-        if draw(st.integers(0, 3)) == 0:
+        parent = part = value
+        for key in path:
+            parent, part = part, part[key]
+        how = draw(st.integers(0, 5))
+        if isinstance(part, dict) and how > 1:
+            part[draw(WORDS)] = draw(VALUES)
+        elif not path:
+            value = draw(VALUES)
+        elif how == 0:
             del parent[path[-1]]
         else:
             parent[path[-1]] = draw(VALUES)

@@ -169,6 +169,13 @@ def test_a_tensor_in_two_files_is_refused_and_one_that_the_index_forgets_is_kept
     one_sentence(lambda: stored_tensors(sharded_model), INDEX, f"{forgotten} is in", one.name, other.name)
 
 
+def test_an_index_of_a_tensor_that_its_file_does_not_have(sharded_model):
+    index = json.loads((sharded_model / INDEX).read_text())
+    file = index["weight_map"]["no.such.tensor"] = next(iter(index["weight_map"].values()))
+    (sharded_model / INDEX).write_text(json.dumps(index))
+    one_sentence(lambda: stored_tensors(sharded_model), INDEX, "'no.such.tensor' is in", file, "does not have it")
+
+
 def test_where_an_index_and_one_file_are_there_the_one_file_counts_as_in_transformers(sharded_model, small, tmp_path):
     other = build("gpt-neo", 3, **{key: getattr(small.model.config, key) for key in SHAPE})
     other.save_pretrained(tmp_path / "other")
@@ -234,6 +241,8 @@ TEXTS = {
     "UTF-16": ('{"a":{"dtype":"F32","shape":[3],"data_offsets":[0,12]}}'.encode("utf-16"), "no safetensors header"),
     "nested": (NESTED, "no safetensors header"),
     "null": (b"null", "no safetensors header"),
+    "half of a character": (b'{"__metadata__":{"a":"\\ud800"}}', "no safetensors header"),
+    "a key of nobody's": (b'{"a":{"dtype":"F32","shape":[3],"data_offsets":[0,12],"x":NaN}}', "'a'"),
     "NaN": (b'{"a":{"dtype":"F32","shape":[NaN],"data_offsets":[0,12]}}', "'a'"),
 }
 
@@ -364,6 +373,16 @@ def test_code_that_comes_with_a_model_is_neither_run_nor_asked_about(folder, mon
     one_sentence(lambda: read_config(folder), folder / "config.json")
 
 
+def test_code_that_comes_with_a_tokenizer_is_neither_run_nor_asked_about(tmp_path, monkeypatch):
+    folder = write_own(tmp_path / "llama")
+    settings = dict(tokenizer_class="Mine", auto_map={"AutoTokenizer": ["mine.Mine", None]})
+    (folder / "tokenizer_config.json").write_text(json.dumps(settings))
+    (folder / "mine.py").write_text("raise SystemExit('this code was run')")
+    monkeypatch.setattr("builtins.input", lambda *_: pytest.fail("a question was asked"))
+    not_loaded(folder)
+    one_sentence(lambda: preflight({"mine": folder}), "'mine'")
+
+
 # --- sources of a merge -----------------------------------------------------------------------------------------
 
 
@@ -453,6 +472,10 @@ RECIPES = {
     "a list for a dtype": (
         "{merge_method: linear, dtype: [a], models: [{model: a, parameters: {weight: 1}}]}",
         "none of the dtypes",
+    ),
+    "a line break in a model": (
+        '{merge_method: linear, models: [{model: "a\\nb", parameters: {weight: 2}}]}',
+        "of a b is",
     ),
     "itself inside": ("{merge_method: linear, models: &a [*a]}", "a model and a weight"),
 }

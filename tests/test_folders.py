@@ -113,6 +113,14 @@ def test_a_file_system_without_locks_is_no_obstacle(tmp_path, monkeypatch):
     assert names(tmp_path) == ["m"]
 
 
+def test_what_a_killed_run_left_between_its_two_renames_is_put_back_first(tmp_path):
+    write(tmp_path / "m", "old")
+    (tmp_path / "m").rename(tmp_path / ".m.old")
+    with pytest.raises(FileExistsError, match="overwrite=True"):
+        write(tmp_path / "m", overwrite=False)
+    assert names(tmp_path) == ["m"] and (tmp_path / "m" / "file").read_text() == "old"
+
+
 # --- what the system refuses ------------------------------------------------------------------------------------
 
 

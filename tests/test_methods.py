@@ -1,302 +1,311 @@
-"""Merges beyond the average: mergekit and plain loops as oracles, exact identities, what bad input gets."""
+"""RegMean, Fisher-weighted averages and learned lambdas: plain loops as oracles, identities, padding, refusals."""
 
-import builtins
 import copy
 import math
-import subprocess
-import sys
+import random
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
-from small import build, largest_difference, pair, refused, same_bytes, set_value, snapshot, storages
+from small import build, build_tokenizer, largest_difference, refused, same_bytes, snapshot
+from test_mergekit_methods import FAMILIES, SHARE, by_loop, quick, trio
 
 from merging import methods
-from merging.averaging import merge_selected
-from merging.errors import MergeError
-from merging.methods import merge_with
-from merging.tensors import merge_tensors
-
-FAMILIES = pytest.mark.parametrize("name", ["gpt-neo", "gpt-2", "llama-tied"])
-SHARE = st.integers(0, 16).map(lambda i: i / 16)
-quick = settings(derandomize=True, deadline=None, max_examples=8)
-NEEDS_BASE = ("model_stock", "task_arithmetic", "ties", "dare_linear")
-
-
-def trio(name="gpt-neo", step=0.3):
-    """A base and two models a little away from it, as finetuning leaves them."""
-    base, children = build(name, 0), []
-    for seed in (1, 2):
-        child, dice = copy.deepcopy(base), torch.Generator().manual_seed(seed)
-        with torch.no_grad():
-            for parameter in child.parameters():
-                parameter.add_(torch.randn(parameter.shape, generator=dice), alpha=step)
-        children.append(child)
-    return base, *children
-
-
-def by_loop(rule, *models):
-    """name -> rule(tensors of the models), in float64, over the state dicts."""
-    states = [model.state_dict() for model in models]
-    return {name: rule(*[state[name].double() for state in states]) for name in states[0]}
-
-
-# --- the formulas -----------------------------------------------------------------------------------------------
-
-
-def slerp(a, b, share):
-    """The point on the arc from b to a, lengths mixed as they come; straight where the two are nearly parallel."""
-    cos = (a.flatten() @ b.flatten() / (a.norm() * b.norm())).clamp(-1, 1)
-    if abs(cos) > 0.9995:
-        return share * a + (1 - share) * b
-    angle = cos.acos()
-    return (torch.sin(share * angle) * a + torch.sin((1 - share) * angle) * b) / torch.sin(angle)
-
-
-def trimmed(tau, density):
-    kept = max(1, int(density * tau.numel()))
-    return tau * (tau.abs() >= tau.abs().flatten().topk(kept).values[-1])
-
-
-def ties(tau1, tau2, density):
-    taus = torch.stack([trimmed(tau1, density), trimmed(tau2, density)])
-    elected = torch.where(taus.sum(0) >= 0, 1.0, -1.0)
-    agree = taus.sign() == elected
-    return (taus * agree).sum(0) / agree.sum(0).clamp(min=1)
-
-
-@FAMILIES
-@pytest.mark.parametrize("alpha", [0.0, 0.3, 1.0])
-def test_slerp_turns_the_weights_or_the_task_vectors(name, alpha):
-    base, one, two = trio(name)
-    weights = merge_with("slerp", [one, two], alpha=alpha)
-    assert largest_difference(weights, by_loop(lambda a, b: slerp(a, b, alpha), one, two)) < 1e-5
-    for start, models in ((None, [one, two]), (base, [base, one, two])):
-        turned = merge_with("nuslerp", [one, two], base=start, alpha=alpha)
-        rule = lambda *t: slerp(*t, alpha) if start is None else t[0] + slerp(t[1] - t[0], t[2] - t[0], alpha)
-        assert largest_difference(turned, by_loop(rule, *models)) < 1e-5
-
-
-@FAMILIES
-def test_task_arithmetic_adds_multiples_of_task_vectors(name):
-    base, one, two = trio(name)
-    merged = merge_with("task_arithmetic", [one, two], base, lam=0.7, weights=[1.0, -0.5])
-    rule = lambda b, x, y: b + 0.7 * ((x - b) - 0.5 * (y - b))
-    assert largest_difference(merged, by_loop(rule, base, one, two)) < 1e-5
-
-
-@FAMILIES
-@pytest.mark.parametrize("density", [0.2, 0.5, 1.0])
-def test_ties_trims_elects_and_averages(name, density):
-    base, one, two = trio(name)
-    merged = merge_with("ties", [one, two], base, lam=0.8, density=density)
-    rule = lambda b, x, y: b + 0.8 * ties(x - b, y - b, density)
-    assert largest_difference(merged, by_loop(rule, base, one, two)) < 1e-5
-
-
-@FAMILIES
-def test_model_stock_steps_from_base_by_the_angle_between_the_task_vectors(name):
-    base, one, two = trio(name)
-
-    def rule(b, x, y):
-        cos = ((x - b).flatten() @ (y - b).flatten() / ((x - b).norm() * (y - b).norm())).item()
-        return b + 2 * cos / (1 + cos) * ((x + y) / 2 - b)
-
-    assert largest_difference(merge_with("model_stock", [one, two], base), by_loop(rule, base, one, two)) < 1e-4
-
-
-@FAMILIES
-def test_dare_drops_by_the_seed_and_divides_by_the_density(name):
-    base, one, two = trio(name)
-    merged = merge_with("dare_linear", [one, two], base, density=0.4, lam=0.5, seed=7)
-    torch.manual_seed(7)
-    expected = {}
-    for tensor_name, start in merge_tensors(base).items():
-        step = 0
-        for model in (one, two):
-            tau = merge_tensors(model)[tensor_name] - start
-            step = step + tau * torch.bernoulli(torch.full(tau.shape, 0.4)) / 0.4
-        expected[tensor_name] = start + 0.5 * step
-    found = merge_tensors(merged)
-    assert max((found[key] - tensor).abs().max() for key, tensor in expected.items()) < 1e-5
-    assert same_bytes(merged, merge_with("dare_linear", [one, two], base, density=0.4, lam=0.5, seed=7))
-    assert not same_bytes(merged, merge_with("dare_linear", [one, two], base, density=0.4, lam=0.5, seed=8))
-
-
-def test_dare_is_unbiased_over_many_seeds():
-    base, one, two = trio()
-    mean, n = {name: torch.zeros_like(tensor) for name, tensor in merge_tensors(base).items()}, 300
-    out = copy.deepcopy(base)
-    for seed in range(n):
-        merge_with("dare_linear", [one, two], base, density=0.5, seed=seed, out=out)
-        for name, tensor in merge_tensors(out).items():
-            mean[name] += tensor / n
-    exact = merge_tensors(merge_with("task_arithmetic", [one, two], base))
-    # one draw errs by |tau| about sqrt(2) times, 300 draws by a 17th of that: 0.3 * 1.4 / 17 = 0.025 in the mean square
-    errors = torch.cat([(mean[name] - tensor).flatten() for name, tensor in exact.items()])
-    assert errors.square().mean().sqrt() < 0.03 and abs(errors.mean()) < 0.002
-
-
-# --- identities -------------------------------------------------------------------------------------------------
-
-
-@quick
-@given(alpha=SHARE, density=st.sampled_from([0.25, 0.5, 1.0]), lam=SHARE)
-def test_a_model_merged_with_itself_is_itself(alpha, density, lam):
-    base, model, _ = trio()
-    twin = copy.deepcopy(model)
-    same = [merge_with(method, [model, twin], alpha=alpha) for method in ("slerp", "nuslerp")]
-    same += [merge_with("nuslerp", [model, twin], base, alpha=alpha), merge_with("model_stock", [model, twin], base)]
-    same += [merge_with("karcher", [model, twin]), merge_with("ties", [model, twin], base)]
-    same += [merge_with("task_arithmetic", [model, twin], base, weights=[alpha, 1 - alpha])]
-    assert max(largest_difference(merged, model.state_dict()) for merged in same) < 1e-5
-
-
-@quick
-@given(density=st.sampled_from([0.25, 0.5, 1.0]), seed=st.integers(0, 3))
-def test_lambda_zero_is_base(density, seed):
-    base, one, two = trio()
-    for method in ("task_arithmetic", "ties", "dare_linear"):
-        knobs = {"density": density, "seed": seed} if method == "dare_linear" else {}
-        assert same_bytes(merge_with(method, [one, two], base, lam=0, **knobs), base)
-
-
-def test_ties_of_agreeing_vectors_at_density_one_is_their_mean():
-    base, one, _ = trio()
-    two = merge_selected(one, base, merge_tensors(one), alpha=0.5)  # half of one's way: every sign agrees
-    merged = merge_with("ties", [one, two], base)
-    assert largest_difference(merged, by_loop(lambda x, y: (x + y) / 2, one, two)) < 1e-5
-
-
-@quick
-@given(alpha=SHARE, density=st.sampled_from([0.25, 0.5, 1.0]))
-def test_permuting_the_models_changes_nothing(alpha, density):
-    base, one, two = trio()
-    pairs = [
-        [merge_with("slerp", order, alpha=a) for order, a in (([one, two], alpha), ([two, one], 1 - alpha))],
-        [merge_with("ties", order, base, density=density) for order in ([one, two], [two, one])],
-        [merge_with("model_stock", order, base) for order in ([one, two], [two, one])],
-        [
-            merge_with("task_arithmetic", o, base, weights=w)
-            for o, w in (([one, two], [1, 0.5]), ([two, one], [0.5, 1]))
-        ],
-    ]
-    assert max(largest_difference(x, y.state_dict()) for x, y in pairs) < 1e-5
-
-
-# --- what a merge leaves alone ----------------------------------------------------------------------------------
-
-
-@FAMILIES
-@pytest.mark.parametrize("method", methods.KNOBS)
-def test_parents_stay_and_out_is_used(name, method):
-    base, one, two = trio(name)
-    start = base if method in NEEDS_BASE else None
-    before, out = [snapshot(model) for model in (base, one, two)], copy.deepcopy(base)
-    memory = storages(out)
-    random_state = torch.get_rng_state()
-    merged = merge_with(method, [one, two], start, out=out)
-    assert merged is out and storages(out) == memory
-    assert same_bytes(out, merge_with(method, [one, two], start))
-    assert all(same_bytes(model, state) for model, state in zip((base, one, two), before))
-    assert torch.equal(random_state, torch.get_rng_state())
-    assert merged.get_input_embeddings().weight is merged.get_output_embeddings().weight  # tied once, and still
-
-
-@pytest.mark.parametrize("method", ["slerp", "ties"])
-def test_only_the_named_tensors_are_merged(method):
-    base, one, two = trio()
-    chosen, start = {"transformer.h.1.mlp.c_fc.weight"}, base if method == "ties" else None
-    merged, whole = (merge_with(method, [one, two], start, names=names) for names in (chosen, None))
-    for name, tensor in merge_tensors(merged).items():
-        source = whole if name in chosen else start or one
-        assert torch.equal(tensor, merge_tensors(source)[name])
-
-
-def test_half_precision_is_merged_in_float32_and_rounded_once():
-    base, one, two = (model.to(torch.bfloat16) for model in trio())
-    merged = merge_with("ties", [one, two], base, density=0.5)
-    wide = merge_with(
-        "ties", [copy.deepcopy(one).float(), copy.deepcopy(two).float()], copy.deepcopy(base).float(), density=0.5
-    )
-    assert same_bytes(merged, wide.to(torch.bfloat16))
-
-
-# --- refusals ---------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    "says, method, with_base, knobs",
-    [
-        ("no method 'tie'", "tie", True, {}),
-        ("no knob 'density'; it has alpha", "slerp", False, {"density": 0.5}),
-        ("it has none", "karcher", False, {"alpha": 0.5}),
-        ("ties needs base=", "ties", False, {}),
-        ("slerp knows no base", "slerp", True, {}),
-        ("share of the first model", "slerp", False, {"alpha": 1.2}),
-        ("share of the first model", "nuslerp", True, {"alpha": True}),
-        ("from 0 (base) to 2, not -0.1", "ties", True, {"lam": -0.1}),
-        ("from 0 (base) to 2, not nan", "task_arithmetic", True, {"lam": math.nan}),
-        ("above 0 and up to 1, not 0", "ties", True, {"density": 0}),
-        ("above 0 and up to 1, not 1.5", "dare_linear", True, {"density": 1.5}),
-        ("a whole number from 0 on, not 1.5", "dare_linear", True, {"seed": 1.5}),
-        ("2 task vectors need 2 weights, not 1", "task_arithmetic", True, {"weights": [1]}),
-        ("from -2 to 2, not 3", "task_arithmetic", True, {"weights": [1, 3]}),
-        ("above 0 to 2, not -1", "ties", True, {"weights": [1, -1]}),
-        ("matches no tensor", "slerp", False, {"names": []}),
-        ("names h.9.mlp", "slerp", False, {"names": ["h.9.mlp"]}),
-    ],
+from merging.methods import (
+    batch_nats,
+    finetune,
+    fisher,
+    fisher_average,
+    input_products,
+    learn_lambdas,
+    linear_layers,
+    merge_lambdas,
+    regmean,
+    token_batches,
 )
-def test_refuses_what_mergekit_takes_on_trust(says, method, with_base, knobs):
-    base, one, two = trio()
-    refused(lambda: merge_with(method, [one, two], base if with_base else None, **knobs), base, one, two, says=[says])
+from merging.tensors import merge_tensors, tensor_kind
 
 
-def test_refuses_a_wrong_number_of_models():
-    base, one, two = trio()
-    refused(lambda: merge_with("slerp", [one, two, base]), one, says=["exactly 2 models, not 3"])
-    refused(lambda: merge_with("model_stock", [one], base), one, says=["at least 2 models, not 1"])
-    refused(lambda: merge_with("karcher", []), says=["at least 1 models, not 0"])
+def random_batches(seed=0, lengths=((9, 4, 7), (12, 12)), words=64):
+    """Batches of random tokens, padded to the longest row of each."""
+    dice, batches = torch.Generator().manual_seed(seed), []
+    for rows in lengths:
+        ids, mask = (
+            torch.zeros(len(rows), max(rows), dtype=torch.long),
+            torch.zeros(len(rows), max(rows), dtype=torch.long),
+        )
+        for i, n in enumerate(rows):
+            ids[i, :n], mask[i, :n] = torch.randint(1, words, (n,), generator=dice), 1
+        batches.append({"input_ids": ids, "attention_mask": mask})
+    return batches
 
 
-@pytest.mark.parametrize("at", range(3))
-def test_refuses_nan_in_any_model_and_in_base(at):
-    models = trio()
-    set_value(models[at], math.nan)
-    refused(lambda: merge_with("ties", models[1:], models[0]), says=["c_fc.weight", "NaN"])
+def alone(batches):
+    """The same documents, each a batch of its own without padding."""
+    return [
+        {key: tensor[row : row + 1, : int(batch["attention_mask"][row].sum())] for key, tensor in batch.items()}
+        for batch in batches
+        for row in range(len(batch["input_ids"]))
+    ]
 
 
-def test_refuses_other_architectures_names_and_shapes():
-    base, one, two = trio()
-    refused(lambda: merge_with("ties", [one, build("gpt-2")], base), one, says=["GPT2LMHeadModel"])
-    refused(lambda: merge_with("ties", [one, build(vocab_size=65)], base), one, says=["wte", "65"])
-    refused(lambda: merge_with("slerp", pair(num_layers=2) and [one, build(hidden_size=32)]), one, says=["hidden_size"])
-    refused(lambda: merge_with("ties", [one, two], base, out=one), one, two, says=["one of the parents"])
-    refused(lambda: merge_with("ties", [one, "two"], base), one, says=["A str is not a model"])
+# --- token batches ----------------------------------------------------------------------------------------------
 
 
-def test_refuses_a_result_that_overflows_half_precision():
-    base, one, two = (model.to(torch.float16) for model in trio())
-    set_value(base, -30000.0), set_value(one, 30000.0), set_value(two, 30000.0)
-    message = "too large for torch.float16"
-    refused(lambda: merge_with("task_arithmetic", [one, two], base), base, one, two, says=["c_fc.weight", message])
+def test_token_batches_hold_every_document_once_between_two_ends():
+    tokenizer, texts = build_tokenizer(), ["def f(x):", "style: Ale", "a", "batch_size: 25\n"]
+    batches = token_batches(tokenizer, texts, rows=3)
+    assert [len(batch["input_ids"]) for batch in batches] == [3, 1]
+    rows = [each["input_ids"][0].tolist() for each in alone(batches)]
+    assert all(row[0] == row[-1] == tokenizer.eos_token_id for row in rows)
+    assert sorted(tokenizer.decode(row[1:-1]) for row in rows) == sorted(texts)
+    assert max(batch["input_ids"].shape[1] for batch in token_batches(tokenizer, texts, length=5)) == 5
+    with pytest.raises(ValueError, match="at least one document"):
+        token_batches(tokenizer, [])
 
 
-def test_without_mergekit_the_error_says_how_to_get_it(monkeypatch):
-    real = builtins.__import__
+@FAMILIES
+def test_padding_changes_no_likelihood(name):
+    model, (batch, _) = build(name).eval(), random_batches()
+    with torch.no_grad():
+        parts = [batch_nats(model, each, reduction="sum") for each in alone([batch])]
+        tokens = int(batch["attention_mask"][:, 1:].sum())
+        torch.testing.assert_close(batch_nats(model, batch, reduction="sum"), sum(parts))
+        torch.testing.assert_close(batch_nats(model, batch), sum(parts) / tokens)
 
-    def no_mergekit(name, *arguments, **options):
-        if name.startswith("mergekit"):
-            raise ImportError(name)
-        return real(name, *arguments, **options)
 
-    monkeypatch.setattr(builtins, "__import__", no_mergekit)
+# --- RegMean ----------------------------------------------------------------------------------------------------
+
+
+def inputs_of(model, batches):
+    """name of a weight -> every input of its layer, stacked as rows, from documents read one by one."""
+    seen, layers = {}, linear_layers(model)
+    for document in alone(batches):
+        hooks = [
+            layer.register_forward_pre_hook(
+                lambda _, x, name=name: seen.setdefault(name, []).append(x[0].detach().reshape(-1, x[0].shape[-1]))
+            )
+            for name, layer in layers.items()
+        ]
+        with torch.no_grad():
+            model.eval()(**document)
+        for hook in hooks:
+            hook.remove()
+    return {name: torch.cat(rows) for name, rows in seen.items()}
+
+
+@FAMILIES
+def test_input_products_are_those_of_the_tokens_without_their_padding(name):
+    model, batches = build(name), random_batches()
+    products, rows = input_products(model, batches), inputs_of(copy.deepcopy(model), batches)
+    assert model.training and set(products) == set(rows)
+    assert {tensor_kind(layer)[0] for layer in products} == {"attention", "feed-forward"}
+    for layer, x in rows.items():
+        torch.testing.assert_close(products[layer], x.T @ x / len(x), atol=1e-4, rtol=1e-4)
+    assert not any(module._forward_pre_hooks for module in model.modules())
+
+
+@FAMILIES
+def test_regmean_is_the_least_squares_answer_to_the_stacked_inputs(name):
+    _, one, two = trio(name)
+    texts = random_batches(1, ((30,) * 8,) * 2), random_batches(2, ((30,) * 8,) * 2)
+    products = [input_products(model, batches) for model, batches in zip((one, two), texts)]
+    merged, weights = regmean([one, two], products, [0.3, 0.7], shrink=1.0), (0.3, 0.7)
+    stacks = [inputs_of(copy.deepcopy(model), batches) for model, batches in zip((one, two), texts)]
+    for layer, module in linear_layers(merged).items():
+        pairs = []
+        for share, model, rows in zip(weights, (one, two), stacks):
+            x, w = rows[layer].double(), methods.turn(module, merge_tensors(model)[layer]).double()
+            scale = math.sqrt(share / len(x))
+            pairs.append((scale * x, scale * x @ w))
+        x, y = (torch.cat(part) for part in zip(*pairs))
+        found = methods.turn(module, merge_tensors(merged)[layer]).double()
+        best = torch.linalg.lstsq(x, y).solution
+        assert (x @ found - y).norm() <= (x @ best - y).norm() * (1 + 1e-5)
+        torch.testing.assert_close(found, best, atol=2e-3, rtol=2e-3)
+    rest = {key: tensor for key, tensor in merge_tensors(merged).items() if key not in products[0]}
+    for key, tensor in rest.items():
+        torch.testing.assert_close(tensor, 0.3 * merge_tensors(one)[key] + 0.7 * merge_tensors(two)[key])
+
+
+@quick
+@given(share=SHARE, shrink=SHARE)
+def test_regmean_of_one_model_or_of_twins_is_that_model(share, shrink):
+    _, model, _ = trio()
+    products = input_products(model, random_batches())
+    assert same_bytes(regmean([model], [products], shrink=shrink), model)
+    twin = copy.deepcopy(model)
+    other = input_products(model, random_batches(5))
+    assert same_bytes(regmean([model, twin], [products, other], [share, 1 - share], shrink), model)
+
+
+@quick
+@given(share=SHARE, shrink=st.sampled_from([0.0, 0.5, 0.9]))
+def test_the_order_of_the_models_changes_nothing(share, shrink):
     _, one, two = trio()
-    with pytest.raises(MergeError, match=r"LGPL-3.0.*pip install -r requirements/scale.txt"):
-        merge_with("slerp", [one, two])
+    texts = random_batches(1), random_batches(2)
+    products = [input_products(model, batches) for model, batches in zip((one, two), texts)]
+    fishers = [fisher(model, batches) for model, batches in zip((one, two), texts)]
+    for merge, measured, more in ((regmean, products, {"shrink": shrink}), (fisher_average, fishers, {})):
+        there = merge([one, two], measured, [share, 1 - share], **more)
+        back = merge([two, one], measured[::-1], [1 - share, share], **more)
+        assert largest_difference(there, back.state_dict()) < 1e-4
 
 
-def test_mergekit_is_imported_only_when_it_is_called():
-    code = "import sys, merging.methods; sys.exit('mergekit' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+def test_inputs_that_are_always_zero_keep_the_average():
+    _, one, two = trio()
+    products = [{name: torch.zeros_like(p) for name, p in input_products(one, random_batches()).items()}] * 2
+    merged = regmean([one, two], products, [0.25, 0.75])
+    assert largest_difference(merged, by_loop(lambda x, y: 0.25 * x + 0.75 * y, one, two)) < 1e-5
+
+
+# --- Fisher -----------------------------------------------------------------------------------------------------
+
+
+@FAMILIES
+def test_fisher_is_the_mean_square_of_each_documents_gradient(name):
+    model, batches = build(name), random_batches()
+    expected = {key: torch.zeros_like(p) for key, p in model.named_parameters()}
+    plain = copy.deepcopy(model).eval()
+    for document in alone(batches):
+        plain.zero_grad()
+        ids = document["input_ids"]
+        log_p = plain(input_ids=ids).logits[0, :-1].log_softmax(-1)
+        log_p[torch.arange(ids.shape[1] - 1), ids[0, 1:]].sum().backward()
+        for key, p in plain.named_parameters():
+            expected[key] += p.grad**2
+    mean = sum(f.sum() for f in expected.values()) / sum(f.numel() for f in expected.values())
+    found = fisher(model, batches)
+    assert all(p.grad is None for p in model.parameters())
+    for key, square in expected.items():
+        torch.testing.assert_close(found[key], square / mean, atol=1e-4, rtol=1e-3)
+
+
+@FAMILIES
+def test_fisher_average_is_the_formula_number_by_number(name):
+    _, one, two = trio(name)
+    fishers = [fisher(model, random_batches(seed)) for seed, model in enumerate((one, two))]
+    merged = merge_tensors(fisher_average([one, two], fishers, [0.3, 0.7]))
+    for key, square1 in fishers[0].items():
+        f1, f2 = 0.3 * (square1.double() + 1e-6), 0.7 * (fishers[1][key].double() + 1e-6)
+        expected = (f1 * merge_tensors(one)[key] + f2 * merge_tensors(two)[key]) / (f1 + f2)
+        torch.testing.assert_close(merged[key].double(), expected, atol=1e-5, rtol=1e-5)
+
+
+@quick
+@given(share=SHARE)
+def test_fisher_average_of_twins_is_that_model_and_its_ends_are_the_models(share):
+    _, one, two = trio()
+    fishers = [fisher(model, random_batches(seed)) for seed, model in enumerate((one, two))]
+    assert same_bytes(fisher_average([one, copy.deepcopy(one)], fishers, [share, 1 - share]), one)
+    assert same_bytes(fisher_average([one, two], fishers, [1, 0]), one)
+    assert same_bytes(fisher_average([one, two], fishers, [0, 1]), two)
+
+
+# --- learned lambdas --------------------------------------------------------------------------------------------
+
+
+@FAMILIES
+def test_learned_lambdas_follow_the_gradient_of_the_loss(name):
+    base, one, two = trio(name)
+    batches = [random_batches(1), random_batches(2)]
+    (learned, again) = (learn_lambdas(base, [one, two], batches, steps=1, lr=0.1, seed=3) for _ in range(2))
+    assert learned == again
+    # Adam's first step is lr times the sign of the slope: here by a small change of one lambda at a time
+    dice = random.Random(3)
+    drawn = [dice.choice(kind) for kind in batches]
+
+    def loss(place, which, by):
+        lambdas = {each: [0.5, 0.5] for each in learned}
+        lambdas[place] = [0.5 + by * (i == which) for i in range(2)]
+        merged = merge_lambdas(base, [one, two], lambdas)
+        with torch.no_grad():
+            return sum(batch_nats(merged, batch) for batch in drawn).item()
+
+    for place in [("attention", 0), ("feed-forward", 1), ("norm", None), ("embedding", None)]:
+        for which in range(2):
+            slope = loss(place, which, 0.002) - loss(place, which, -0.002)
+            if abs(slope) > 1e-4:  # else rounding decides
+                assert learned[place][which] == pytest.approx(0.5 - math.copysign(0.1, slope), abs=1e-3)
+
+
+@FAMILIES
+def test_merged_lambdas_are_the_formula(name):
+    base, one, two = trio(name)
+    lambdas = {
+        place: [0.1 * i, 1 - 0.2 * i] for i, place in enumerate(dict.fromkeys(map(tensor_kind, merge_tensors(base))))
+    }
+    merged = merge_tensors(merge_lambdas(base, [one, two], lambdas))
+    for key, start in merge_tensors(base).items():
+        first, second = lambdas[tensor_kind(key)]
+        expected = start + first * (merge_tensors(one)[key] - start) + second * (merge_tensors(two)[key] - start)
+        torch.testing.assert_close(merged[key], expected, atol=1e-5, rtol=1e-5)
+
+
+def test_lambdas_of_zero_are_base_and_learning_lowers_the_loss():
+    base, one, two = trio()
+    batches = [random_batches(1), random_batches(2)]
+    untouched = learn_lambdas(base, [one, two], batches, steps=0, start=0.0)
+    assert same_bytes(merge_lambdas(base, [one, two], untouched), base)
+    start = merge_lambdas(base, [one, two], learn_lambdas(base, [one, two], batches, steps=0))
+    learned = merge_lambdas(base, [one, two], learn_lambdas(base, [one, two], batches, steps=20, lr=0.05))
+    tuned = finetune(start, batches, steps=20, lr=3e-3)
+    total = lambda model: sum(batch_nats(model.eval(), batch).item() for kind in batches for batch in kind)
+    assert total(learned) < total(start) and total(tuned) < total(start)
+
+
+# --- what all of them leave alone, and refuse ---------------------------------------------------------------------
+
+
+@FAMILIES
+def test_parents_stay_and_out_is_used(name):
+    base, one, two = trio(name)
+    before, batches = [snapshot(model) for model in (base, one, two)], random_batches()
+    products, fishers = ([measure(model, batches) for model in (one, two)] for measure in (input_products, fisher))
+    lambdas = learn_lambdas(base, [one, two], [batches], steps=1)
+    finetune(one, [batches], steps=1)
+    for merge in (
+        lambda out: regmean([one, two], products, out=out),
+        lambda out: fisher_average([one, two], fishers, out=out),
+        lambda out: merge_lambdas(base, [one, two], lambdas, out=out),
+    ):
+        out = copy.deepcopy(base)
+        assert merge(out) is out and same_bytes(out, merge(None))
+        assert out.get_input_embeddings().weight is out.get_output_embeddings().weight
+        refused(lambda merge=merge: merge(one), one, two, says=["one of the parents"])
+    assert all(same_bytes(model, state) for model, state in zip((base, one, two), before))
+    assert all(p.grad is None and p.requires_grad for model in (base, one, two) for p in model.parameters())
+
+
+def test_refuses_measurements_that_do_not_fit():
+    base, one, two = trio()
+    products = [input_products(model, random_batches()) for model in (one, two)]
+    fishers = [fisher(model, random_batches()) for model in (one, two)]
+    name = "transformer.h.1.mlp.c_fc.weight"
+    for merge, measured in ((regmean, products), (fisher_average, fishers)):
+        lacking = {key: tensor for key, tensor in measured[1].items() if key != name}
+        damaged = measured[1] | {name: torch.full_like(measured[1][name], math.nan)}
+        wrong = measured[1] | {name: measured[1][name][:3]}
+        refused(lambda: merge([one, two], measured[:1]), one, two, says=["2 models", "not 1"])
+        refused(lambda: merge([one, two], [measured[0], lacking]), one, two, says=["Measurement 2", "nothing", name])
+        refused(lambda: merge([one, two], [measured[0], damaged]), one, two, says=["Measurement 2", "NaN", name])
+        refused(lambda: merge([one, two], [measured[0], wrong]), one, two, says=["Measurement 2", "shape", name])
+        refused(lambda: merge([one, two], measured, [0.5, 0.6]), one, two, says=["sum to"])
+        refused(lambda: merge([one, build("gpt-2")], measured), one, says=["GPT2LMHeadModel"])
+        refused(lambda: merge([], []), says=["no model"])
+    refused(lambda: regmean([one, two], products, shrink=1.5), one, two, says=["from 0 to 1, not 1.5"])
+    negative = [{key: -tensor for key, tensor in each.items()} for each in products]
+    refused(lambda: regmean([one, two], negative), one, two, says=["do not determine"])
+
+
+def test_refuses_lambdas_that_do_not_fit():
+    base, one, two = trio()
+    good = {place: [0.5, 0.5] for place in map(tensor_kind, merge_tensors(base))}
+    place = ("attention", 1)
+    for bad in ([0.5], [0.5, math.nan], "ab"):
+        refused(
+            lambda bad=bad: merge_lambdas(base, [one, two], good | {place: bad}), base, says=["attention of block 1"]
+        )
+    refused(lambda: merge_lambdas(base, [one, two], {}), base, says=["needs 2 finite lambdas"])
+    refused(lambda: learn_lambdas(base, [one, build("gpt-2")], [random_batches()]), base, says=["GPT2LMHeadModel"])

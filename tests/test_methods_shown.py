@@ -4,15 +4,18 @@ import json
 import re
 
 import pytest
+import torch
+from small import build_talker, build_tokenizer
 
 from merging import figures_methods
+from merging.calibration import PARTS, calibration_texts, keeper
 from merging.figures import new_figure
 from merging.figures_methods import draw_map, draw_methods, joined, put_names
 from merging.loading import ROOT
-from merging.scoring import heldout_texts, is_function, is_recipe
+from merging.scoring import bits_per_byte, heldout_texts, is_function, is_recipe
 from merging.views_methods import HIGH, LOW, SIZE, method_explorer, spot
 from training import measure_methods
-from training.calibration import LONGEST, calibration_texts
+from training.calibration import LONGEST, SIZES, documents
 from training.functions import HELDOUT_TASKS
 
 MEASURED = {
@@ -37,26 +40,43 @@ MEASURED = {
 
 
 def test_calibration_texts_are_valid_and_none_of_the_held_out_ones():
-    first, again, other = calibration_texts(16, 0), calibration_texts(16, 0), calibration_texts(16, 1)
-    assert first == again and [len(first[kind]) for kind in ("code", "beer")] == [16, 4]
-    assert all(is_recipe(text) for text in first["beer"])
-    prompted = [text for text in first["code"] if text.startswith("Write a Python function to ")]
-    assert len(prompted) == 8 and all(is_function(text.split(":\n\n", 1)[1]) for text in prompted)
-    plain = [text for text in first["code"] if text not in prompted]
-    assert all(text.startswith("def ") and is_function(text) and len(text) <= LONGEST for text in plain)
-    heldout = {text.strip() for texts in heldout_texts().values() for text in texts}
-    assert not heldout & {text.strip() for texts in (first, other) for kind in texts.values() for text in kind}
-    assert not any(task in text.split("\n")[0] for task in HELDOUT_TASKS for text in prompted)
-    assert not set(first["beer"]) & set(other["beer"]) and first["code"] != other["code"]
+    parts = {part: calibration_texts(part) for part in PARTS}
+    for part, texts in parts.items():
+        assert [len(texts[kind]) for kind in ("code", "beer")] == [SIZES[part], SIZES[part] // 4]
+        assert all(is_recipe(text) for text in texts["beer"])
+        prompted, plain = texts["code"][: SIZES[part] // 2], texts["code"][SIZES[part] // 2 :]
+        assert all(is_function(text.split(":\n\n", 1)[1]) for text in prompted)
+        assert not any(task in text.split("\n")[0] for task in HELDOUT_TASKS for text in prompted)
+        assert all(text.startswith("def ") and is_function(text) and len(text) <= LONGEST + 1 for text in plain)
+    every = [text for texts in parts.values() for kind in texts.values() for text in kind]
+    assert len(set(every)) >= len(every) - 3  # the generator may say a short function twice
+    assert not {text.strip() for texts in heldout_texts().values() for text in texts} & {text.strip() for text in every}
+
+
+def test_the_shipped_calibration_text_is_what_its_script_writes():
+    for seed, (part, n) in enumerate(SIZES.items()):
+        texts, shipped = documents(n, seed, []), calibration_texts(part)
+        assert [text.strip("\n") + "\n" for text in texts["code"]] == shipped["code"][: n // 2]
+        assert texts["beer"] == shipped["beer"]
+
+
+def test_keeper_is_the_gain_kept_on_each_specialists_own_text():
+    base, one, two = (build_talker(rows=290, seed=seed) for seed in range(3))
+    tokenizer, texts = build_tokenizer(), {"code": ["def greet(name):"], "beer": ["style: Brown Porter", "25 °C"]}
+    kept = keeper(base, {"code": one, "beer": two}, tokenizer, texts)
+    assert kept(base) == (0, 0) and kept(one)[0] == kept(two)[1] == 1
+    bits = [[bits_per_byte(model, tokenizer, texts[kind]) for kind in ("code", "beer")] for model in (base, one, two)]
+    assert kept(two)[0] == pytest.approx((bits[0][0] - bits[2][0]) / (bits[0][0] - bits[1][0]))
 
 
 # --- measured numbers -------------------------------------------------------------------------------------------
 
 
-def test_measure_chooses_on_calibration_text_and_reports_the_rest(monkeypatch, capsys):
+def test_measure_chooses_on_calibration_text_and_reports_the_rest():
     knobs = {"average": ("alpha", [0.0, 0.5]), "DARE": ("density", [0.9])}
-    found = measure_methods.measure("tiny", 1, 1, ["Write a Python function to add:"], 8, knobs, seeds=(0, 1))
-    assert found["samples"] == {"functions": 1, "recipes": 1} and set(found["table"]) == {"clippy", "beer", *knobs}
+    found = measure_methods.measure("tiny", 1, 1, knobs, seeds=(0, 1))
+    assert found["samples"] == {"functions": len(HELDOUT_TASKS), "recipes": 1} and found["kept on"] == "held-out"
+    assert set(found["table"]) == {"clippy", "beer", *knobs}
     assert found["table"]["clippy"]["kept"][0][0] == found["table"]["beer"]["kept"][0][1] == 1.0
     average = found["grid"]["average"]
     assert average["values"] == [0.0, 0.5] and average["kept"][0][1] == 1.0  # alpha 0 is beer
@@ -98,7 +118,8 @@ def test_the_map_says_where_the_methods_land(shown):
     ticks, lams = [0.0, 0.5, 1.0], [0.0, 0.5, 1.0]
     worse = [[0.0, 0.1, 0.0], [0.1, 0.8, 0.3], [0.0, 0.3, 0.2]]
     landed = {"average": (0.5, 0.5), "SLERP": (0.5, 0.51), "Model Stock": (0.16, 0.16)}
-    draw_map(ticks, worse, (2.0, 1.0, 0.2), landed, lams, [(0.0, 0.0), (0.7, 0.8), (-0.2, 0.6)])
+    ways = torch.tensor([2.0, 0.0]), torch.tensor([0.2, 1.0])
+    draw_map(ticks, worse, ways, landed, lams, [(0.0, 0.0), (0.7, 0.8), (-0.2, 0.6)])
     ((figure, alt),) = shown
     assert "average at (0.50, 0.50)" in alt and "lambda 0.5, where 0.70 is kept" in alt
     texts = {text.get_text().strip() for ax in figure.axes for text in ax.texts}
@@ -110,11 +131,12 @@ def test_the_table_as_a_picture_has_a_name_for_each_method(shown):
         name: {"kept": [(0.8 + i / 100, 0.8)] * (3 if i else 1), "valid": (i / 10, 0.0)}
         for i, name in enumerate(("average", "TIES", "DARE"))
     }
-    draw_methods(table, (24, 8))
+    table |= {"far off": {"kept": [(0.1, 0.5)], "valid": (0.4, 0.5)}, "clippy": {"kept": [(1, -1)], "valid": (0.6, 0)}}
+    draw_methods(table, {"functions": 24, "recipes": 8})
     ((figure, alt),) = shown
-    assert "TIES keeps 0.81 and 0.80, writes 0.10 and 0.00" in alt
-    for ax in figure.axes:
-        assert {text.get_text() for text in ax.texts} == set(table)
+    assert "TIES keeps 0.81 and 0.80, writes 0.10 and 0.00" in alt and "keep less: far off." in alt
+    names = [{text.get_text() for text in ax.texts} for ax in figure.axes]
+    assert names == [{"average", "TIES", "DARE"}, set(table)]
 
 
 def test_names_cover_neither_names_nor_points():

@@ -14,7 +14,7 @@ from small import OWN, build, largest_difference, write_tokenizer
 from transformers import AutoModelForCausalLM
 
 from merging.errors import MergeError
-from merging.methods import merge_with
+from merging.mergekit_methods import merge_with
 from merging.recipes_mergekit import method_recipe, read_method_recipe, run_method_recipe, write_method_recipe
 from merging.tensors import merge_tensors
 

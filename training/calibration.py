@@ -1,38 +1,51 @@
-"""Text to fit and to choose merges on: what the specialists were trained on, from seeds that no training used.
+"""Write models/calibration: text to fit and to choose merges on, of the kinds that the specialists were trained on.
+
+    python -m training.calibration
 
 Half of the functions come from the generator, each after its prompt, half are plain ones of this Python's own standard
-library; the modules and seeds of the held-out texts are left out.
+library (PSF licence). Recipes and generated functions come from seeds that neither training nor the held-out texts use;
+the library's functions were in clippy's training text, those of the held-out modules are left out.
 """
 
 import random
 
+from merging.calibration import PARTS
+from merging.loading import ROOT
 from merging.scoring import is_function
 from training.functions import function_pair
 from training.recipes import recipe
 from training.train import stdlib_files, stdlib_pairs
 
+SIZES = dict(zip(PARTS, (40, 24, 40)))  # functions; a quarter as many recipes
 LONGEST = 800  # characters of a library function, so that a few of them do not outweigh the rest
 
 
-def calibration_texts(n, seed):
-    """The texts "code", n functions, and "beer", n / 4 recipes, each a list of documents.
-
-    seed: another one, from 0 to 99, gives other documents; the library's functions may come again.
-    """
-    rng = random.Random(50_000 + seed)
-    generated = [
-        f"Write a Python function to {task}:\n\n{code}" for task, code in (function_pair(rng) for _ in range(n // 2))
-    ]
-    files = stdlib_files()
-    pairs = stdlib_pairs(rng.sample(files, min(len(files), n + 20)))
-    library = [code for _, code in (pair.split("\n\n", 1) for pair in pairs) if is_plain(code)]
-    first = 500_000 + 1000 * seed
+def documents(n, seed, library):
+    """The texts "code", n functions, and "beer", n / 4 recipes; half of the functions are taken from library."""
+    rng, first = random.Random(50_000 + seed), 500_000 + 1000 * seed
+    pairs = [function_pair(rng) for _ in range(n // 2)]
     return {
-        "code": generated + rng.sample(library, n - n // 2),
+        "code": [f"Write a Python function to {task}:\n\n{code}" for task, code in pairs] + library[: n - n // 2],
         "beer": [recipe(random.Random(first + i)) for i in range(n // 4)],
     }
 
 
-def is_plain(code):
-    """True for a short function that does something and has no decorator."""
-    return code.startswith("def ") and len(code) <= LONGEST and is_function(code)
+def library_functions(seed):
+    """Short documented functions of the standard library that do something, in random order."""
+    pairs = [pair.split("\n\n", 1)[1] for pair in stdlib_pairs(stdlib_files())]
+    plain = [code for code in pairs if code.startswith("def ") and len(code) <= LONGEST and is_function(code)]
+    return random.Random(seed).sample(list(dict.fromkeys(plain)), len(set(plain)))
+
+
+def main(folder=ROOT / "models" / "calibration"):
+    library = library_functions(seed=0)
+    for seed, (part, n) in enumerate(SIZES.items()):
+        texts, library = documents(n, seed, library), library[n - n // 2 :]
+        (folder / part).mkdir(parents=True, exist_ok=True)
+        for kind, text in texts.items():
+            joined = "\n\n\n".join(document.strip("\n") for document in text)
+            (folder / part / f"{kind}.txt").write_text(joined + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
