@@ -12,7 +12,6 @@ import copy
 import json
 import os
 import platform
-import random
 import re
 import shutil
 import statistics
@@ -28,13 +27,13 @@ import yaml
 from transformers import GPTNeoConfig, GPTNeoForCausalLM
 
 import helpers
+from benchmarks import methods, real_model
+from benchmarks.timing import NEO, SMOKE, median_times, random_model, seconds_of
 from merging.interop import mergekit_recipe
 from merging.loading import ROOT
 from merging.stored import Stored, header_bytes
 
-NEO = dict(vocab_size=50257, hidden_size=768, num_layers=12, num_heads=12, attention_types=[[["global", "local"], 6]])
 BIG = dict(vocab_size=50257, hidden_size=2048, num_layers=18, num_heads=16, attention_types=[[["global", "local"], 9]])
-SMOKE = dict(vocab_size=512, hidden_size=64, num_layers=2, num_heads=4, attention_types=[[["global", "local"], 1]])
 
 # name -> (what is timed, its floor in floors of two reads and a write)
 MEMORY = {
@@ -57,37 +56,7 @@ DISK = {
     "mergekit": "mergekit, called from Python (imports apart)",
     "command": "the command `mergekit-yaml` (imports included)",
 }
-ROWS = {**MEMORY, **FRESH, **DISK}
-
-
-def median_times(rounds, **actions):
-    """name -> median seconds; each round runs every action once and in another order, so that all see the same moods
-    of the machine and nobody always runs after the same neighbour."""
-    times = {name: [] for name in actions}
-    for action in actions.values():
-        action()
-    dice, order = random.Random(1), list(actions.items())
-    for _ in range(rounds):
-        dice.shuffle(order)
-        for name, action in order:
-            times[name].append(seconds_of(action))
-    return {name: statistics.median(values) for name, values in times.items()}
-
-
-def seconds_of(action):
-    """Seconds of one call, on a GPU with the work that it leaves behind; its result is freed outside of the time."""
-    start = time.perf_counter()
-    result = action()
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()
-    seconds = time.perf_counter() - start
-    del result
-    return seconds
-
-
-def random_model(settings, seed, device):
-    torch.manual_seed(seed)
-    return GPTNeoForCausalLM(GPTNeoConfig(**settings)).eval().to(device)
+ROWS = {**MEMORY, **FRESH, **DISK, **methods.ROWS, **real_model.ROWS}
 
 
 @torch.no_grad()
@@ -324,6 +293,8 @@ def main():
         "## From disk to disk, two checkpoints of that shape",
         "\n".join(disk_table(disk)),
         f"Two checkpoints of 4 GB: {big_seconds:.1f} s, and the peak memory grows by {growth:.0f} MB.",
+        *methods.sections(small, rounds, device),
+        *real_model.sections("tiny" if arguments.smoke else "smollm2", rounds),
     ]
     text = "\n\n".join(sections) + "\n"
     print(text)

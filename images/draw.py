@@ -13,6 +13,8 @@ from matplotlib.patches import Rectangle
 import helpers
 from images.series_map import series_map
 from images.shapes import INK, LARGE, MEDIUM, SMALL, arrow, box, canvas, stack, tint, write
+from merging.calibration import best_of_both, measured_smollm2
+from merging.figures_real import averages, draw_shares
 from merging.palette import COLOURS
 
 HERE = Path(__file__).resolve().parent
@@ -247,7 +249,22 @@ def sweep():
     return figure
 
 
+def written():
+    """Draw what the real model's merges write: the shares of valid functions and of valid recipes over alpha."""
+    measured = measured_smollm2()
+    figure = Figure(figsize=(9.6, 4.4), facecolor="white", layout="constrained")
+    axes = figure.subplots()
+    axes.spines[["top", "right"]].set_visible(False)
+    draw_shares(axes, averages(measured["rows"]), measured["samples"])
+    best = best_of_both(averages(measured["rows"]))
+    both = f"alpha = {best['clippy']}:\n{{functions:.0%}} and {{recipes:.0%}}".format(**best["reported"])
+    axes.axvline(best["clippy"], color=COLOURS["merged"], linewidth=2, linestyle="--")
+    axes.annotate(both, (best["clippy"], 0.1), (8, 0), textcoords="offset points", color=INK, fontsize=SMALL)
+    return figure
+
+
 FIGURES = {
+    "written.png": written,
     "sweep.png": sweep,
     "introduction.png": introduction,
     "average.png": average,

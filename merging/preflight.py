@@ -61,8 +61,8 @@ def preflight(sources):
                 f"{label} is quantised: its numbers are codes, and the average of two codes means nothing. Take the "
                 "release in float32, bfloat16 or float16."
             )
-    first = next(iter(configs), None)
-    notes += _other_parts(first, configs[first]) if configs else []
+    first, tensors = next(iter(configs), None), {label: _tensors(config) for label, config in configs.items()}
+    notes += _other_parts(first, tensors[first]) if tensors.get(first) else []
     for label in list(configs)[1:]:
         refusals += _differences(first, configs[first], label, configs[label])
         if configs[first].model_type != configs[label].model_type:
@@ -78,6 +78,7 @@ def preflight(sources):
         [question, *(answer(configs[label], tokenizers[label]) if label in configs else "" for label in sources)]
         for question, answer in QUESTIONS.items()
     ]
+    rows.append(["takes in float32", *(_size(tensors.get(label)) for label in sources)])
     return Preflight(rows, refusals, notes)
 
 
@@ -103,14 +104,24 @@ def _base_folder(label, folder, sources):
     return find_folder(f"base of {label}", base, weights=False), note
 
 
-def _other_parts(label, config):
-    """Notes on what no selection by kind reaches, counted on a model without numbers; none if it cannot be built."""
+def _tensors(config):
+    """name -> tensor without numbers of the model that a configuration describes; {} if it cannot be built."""
     try:
         with torch.device("meta"), quiet():
             model = AutoModelForCausalLM.from_config(copy.deepcopy(config), trust_remote_code=False)
     except Exception:
-        return []
-    tensors = dict(model.named_parameters())
+        return {}
+    return dict(model.named_parameters())
+
+
+def _size(tensors):
+    """The memory that a model takes in float32, as words."""
+    nbytes = 4 * sum(tensor.numel() for tensor in (tensors or {}).values())
+    return f"{nbytes / 1e9:.2f} GB" if nbytes > 1e8 else f"{nbytes / 1e6:.1f} MB" if nbytes else "unknown"
+
+
+def _other_parts(label, tensors):
+    """Notes on what no selection by kind reaches."""
     others = other_parts(tensors, sum(tensor.numel() for tensor in tensors.values()))
     return [f"{label}: {others}. A selection of attention or feed-forward leaves them as they are."] if others else []
 

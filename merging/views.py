@@ -28,17 +28,18 @@ def live_copy(model):
 
 
 def alpha_explorer(
-    first, second, tokenizer, alphas, bits, base_bits, prompts, openings=None, alpha=0.5, max_length=160
+    first, second, tokenizer, alphas, bits, base_bits, prompts, openings=None, alpha=0.5, max_length=160, out=None
 ):
     """One slider over a measured sweep: a ring on its curves, bars of the likely next tokens, and the sampled text.
 
     first, second: (label, model); alpha is the share of first. bits: text -> bits per byte at each of the alphas,
     base_bits: text -> base's, {} if there is none. prompts: name -> prompt; the text is always sampled with seed 32, so
-    that only the weights differ. openings: name -> what follows the prompt where the bars look, if not its end.
+    that only the weights differ. openings: name -> what follows the prompt where the bars look, if not its end. out: a
+    model that every move may overwrite (None: one of the explorer's own).
     """
     (name1, model1), (name2, model2), openings = first, second, openings or {}
     check_mergeable([model1, model2])
-    live = live_copy(model1)
+    live = out or live_copy(model1)
     controls = {
         "alpha": slider(alpha, f"alpha: {name2} at 0, {name1} at 1", step=alphas[1] - alphas[0]),
         "prompt": widgets.ToggleButtons(options=list(prompts), description="prompt"),

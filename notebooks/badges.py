@@ -26,7 +26,7 @@ FETCH = """\
 import os, subprocess, sys
 if not os.path.exists("../helpers.py"):  # opened alone, as in Colab: fetch the rest of the series and what is missing
     clone = "" if os.path.exists("series") else "git clone -q --depth 1 -b {branch} {address} series && "
-    if subprocess.run(f"{{clone}}{{sys.executable}} series/requirements/missing.py", shell=True).returncode:
+    if subprocess.run(f'{{clone}}"{{sys.executable}}" series/requirements/missing.py', shell=True).returncode:
         raise RuntimeError("That failed: get {address} by hand and open it there.")
     os.chdir("series/notebooks")
 sys.path.insert(0, "..")  # helpers.py lies one folder up"""

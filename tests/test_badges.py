@@ -185,7 +185,7 @@ def test_setup_without_an_address_says_in_one_sentence_where_the_notebook_belong
 
 def test_setup_clones_once_and_then_installs_what_is_missing(monkeypatch, tmp_path):
     clone = "git clone -q --depth 1 -b main https://github.com/somebody/series series"
-    install, inside = f"{sys.executable} series/requirements/missing.py", tmp_path / "series" / "notebooks"
+    install, inside = f'"{sys.executable}" series/requirements/missing.py', tmp_path / "series" / "notebooks"
     assert run_setup(monkeypatch, tmp_path) == ([f"{clone} && {install}"], str(inside))
     assert run_setup(monkeypatch, tmp_path) == ([install], str(inside))  # the kernel was started again
     assert run_setup(monkeypatch, inside) == ([], str(inside))  # the cell was run again

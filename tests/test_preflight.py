@@ -7,6 +7,7 @@ from small import OWN, write_tokenizer
 from transformers import AutoConfig, AutoTokenizer
 
 from merging.errors import LoadError
+from merging.loading import FAMILIES, load_models
 from merging.preflight import preflight
 
 
@@ -108,3 +109,9 @@ def test_preflight_compares_the_text_part_of_models_that_see_pictures(tmp_path, 
     card = preflight({label: tmp_path / label for label in ("first", "second")})
     assert ["layers", 2, 3] in card.rows and ["vocabulary rows", len(tokenizer), len(tokenizer)] in card.rows
     assert any("num_hidden_layers is 2 in first and 3 in second" in refusal for refusal in card.refusals)
+
+
+def test_the_card_says_what_a_model_takes_in_memory_before_it_is_loaded():
+    card = preflight(FAMILIES["tiny"])
+    n = sum(p.numel() for p in load_models({"base": FAMILIES["tiny"]["base"]}, device="cpu")["base"].model.parameters())
+    assert card.rows[-1][:2] == ["takes in float32", f"{4 * n / 1e6:.1f} MB"]

@@ -1,14 +1,12 @@
 """The family smollm2: a really pretrained base from a package, two adapters of ours, and what was measured of them."""
 
 import json
-import subprocess
-import sys
 
 import pytest
 import torch
 
 from helpers import average_models, is_function, is_recipe, load_models, merge_models, merge_tensors
-from merging.loading import FAMILIES, ROOT
+from merging.loading import ROOT
 from merging.scoring import sample_functions, sample_recipes
 from merging.text import fast_dtype, generate_texts, quick
 from training.functions import HELDOUT_TASKS
@@ -77,20 +75,3 @@ def test_the_quick_copy_leaves_the_model_alone(trio):
 def test_choosing_and_reporting_have_nothing_in_common():
     assert not set(CHOICE_TASKS) & set(HELDOUT_TASKS)
     assert {f"alpha {i / 10}" for i in range(11)} <= set(points())
-
-
-@pytest.mark.parametrize("script", ["smollm2", "measure_smollm2"])
-def test_a_smoke_run_writes_what_the_real_one_would(script, tmp_path):
-    out = tmp_path if script == "smollm2" else tmp_path / "measured.json"
-    command = [sys.executable, "-m", f"training.{script}", "--smoke", "--out", str(out)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600)
-    assert done.returncode == 0, done.stderr
-    if script == "smollm2":
-        assert list(load_models({"base": FAMILIES["smollm2"]["base"], "beer": tmp_path / "beer"}, device="cpu")) == [
-            "base",
-            "beer",
-        ]
-    else:
-        result = json.loads(out.read_text())
-        assert [row["point"] for row in result["rows"]] == ["base", "alpha 0.5"]
-        assert set(result["distance"]) == {"clippy", "beer"} and -1 <= result["cosine"] <= 1

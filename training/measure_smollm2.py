@@ -3,8 +3,8 @@
     python -m training.measure_smollm2                     all of it (see the log for the time it takes)
     python -m training.measure_smollm2 --smoke --out FILE  two points, two samples each, as a test
 
-Points: eleven averages (alpha is the share of clippy), a grid of task arithmetic, base. Every point is measured twice:
-on tasks and seeds for choosing, and on the held-out tasks with other seeds for reporting.
+Points: base, eleven averages (alpha is the share of clippy), a grid of task arithmetic, and merges of selected layers.
+Every point is measured twice: on tasks and seeds for choosing, and on the held-out tasks with other seeds for a report.
 """
 
 import argparse
@@ -15,15 +15,17 @@ from pathlib import Path
 
 import torch
 
-from helpers import bits_per_byte, heldout_texts, is_function, is_recipe, load_models, merge_tensors
+from helpers import bits_per_byte, heldout_texts, is_function, is_recipe, load_models, merge_tensors, tensor_kind
 from merging.loading import ROOT
 from merging.sandbox import correct_share
 from merging.scoring import sample_functions, sample_recipes
+from merging.tasks import TASKS
 from merging.text import fast_dtype
 from training.functions import HELDOUT_TASKS
 
 ALPHAS = [i / 10 for i in range(11)]
-GRID = [(code, beer) for code in (0.4, 0.6, 0.8, 1.0) for beer in (0.6, 0.8, 1.0)]
+HOSTS = {"clippy": (1.0, 0.0), "beer": (0.0, 1.0)}
+GRID = [(code, beer) for code in (0.4, 0.6, 0.8) for beer in (0.6, 0.8, 1.0)]
 # None of these is among the held-out tasks.
 CHOICE_TASKS = (
     "return the square of a number",
@@ -38,41 +40,48 @@ CHOICE_TASKS = (
 
 
 def points():
-    """name -> (share of clippy's task vector, share of beer's) of every point that is measured."""
+    """name -> (share of clippy's task vector, share of beer's) of every point in the plane that is measured."""
     averages = {f"alpha {alpha}": (alpha, round(1 - alpha, 1)) for alpha in ALPHAS}
     sums = {f"task arithmetic {code} {beer}": (code, beer) for code, beer in GRID}
     return {"base": (0.0, 0.0)} | averages | {name: at for name, at in sums.items() if at not in averages.values()}
 
 
+def selections():
+    """name -> (host, kind of tensors): half of each model in these tensors, the host everywhere else, as in 04."""
+    return {f"{host} + {kind}": (host, kind) for host in HOSTS for kind in ("attention", "feed-forward")}
+
+
 @torch.no_grad()
-def place(out, trio, code, beer):
-    """Write base + code * (clippy - base) + beer * (beer - base) into out, computed in float32 and rounded once."""
+def place(out, trio, code, beer, elsewhere=None, kind=None):
+    """Write base + code * (clippy - base) + beer * (beer - base) into out, computed in float32 and rounded once.
+
+    kind: these shares hold in tensors of this kind only (tensor_kind), and elsewhere those given as elsewhere.
+    """
     base, clippy, brewer = (merge_tensors(trio[label].model) for label in ("base", "clippy", "beer"))
     for name, theta in merge_tensors(out).items():
-        theta.copy_(base[name] + code * (clippy[name] - base[name]) + beer * (brewer[name] - base[name]))
+        one, other = (code, beer) if kind in (None, tensor_kind(name)[0]) else elsewhere
+        theta.copy_(base[name] + one * (clippy[name] - base[name]) + other * (brewer[name] - base[name]))
     return out
 
 
 def written(model, tokenizer, tasks, n_functions, n_recipes, seed):
     """Shares of valid and of correct functions and of valid recipes; correct is None for tasks without examples."""
-    functions = sample_functions(model, tokenizer, list(tasks), n_functions // len(tasks), seed)
+    functions = sample_functions(model, tokenizer, list(tasks), max(1, n_functions // len(tasks)), seed)
     recipes = sample_recipes(model, tokenizer, n_recipes, seed)
     share = lambda passed: round(sum(passed) / len(passed), 4)
     return {
         "functions": share([is_function(code) for _, code in functions]),
-        "correct": round(correct_share(functions), 4) if tasks is HELDOUT_TASKS else None,
+        "correct": round(correct_share(functions), 4) if set(tasks) <= set(TASKS) else None,
         "recipes": share([is_recipe(text) for text in recipes]),
     }
 
 
-def measure(name, at, trio, out, texts, n):
-    """One row: bits per byte on all held-out text, and what the model writes on both splits."""
-    start, tokenizer = time.perf_counter(), trio["base"].tokenizer
-    place(out, trio, *at)
-    row = {"point": name, "clippy": at[0], "beer": at[1]}
+def measure(name, where, out, tokenizer, texts, n):
+    """One row: bits per byte on all held-out text, and what the model `out` writes on both splits."""
+    start, row = time.perf_counter(), {"point": name} | where
     row["bits"] = {kind: round(bits_per_byte(out, tokenizer, documents), 4) for kind, documents in texts.items()}
-    row["chosen on"] = written(out, tokenizer, CHOICE_TASKS, max(n // 2, 8), max(n // 2, 2), seed=1000)
-    row["reported"] = written(out, tokenizer, HELDOUT_TASKS, max(n, 16), n, seed=32)
+    row["chosen on"] = written(out, tokenizer, CHOICE_TASKS[:n], max(n // 2, 1), max(n // 2, 1), seed=1000)
+    row["reported"] = written(out, tokenizer, HELDOUT_TASKS[:n], n, n, seed=32)
     print(f"{name}: {row['bits']} {row['chosen on']} {row['reported']} {time.perf_counter() - start:.0f} s", flush=True)
     return row
 
@@ -93,17 +102,24 @@ def main():
     parser.add_argument(
         "--samples", type=int, default=32, help="functions and recipes a point, to report (default: 32)"
     )
-    parser.add_argument("--smoke", action="store_true", help="two points, two samples each, little text")
+    parser.add_argument("--smoke", action="store_true", help="two points, one or two samples each, little text")
     arguments = parser.parse_args()
-    trio, texts, todo, n = load_models("smollm2"), heldout_texts(), points(), arguments.samples
+    trio, texts, n = load_models("smollm2"), heldout_texts(), arguments.samples
+    todo, parts = points(), selections()
     if arguments.smoke:
         texts, n = {kind: documents[:1] for kind, documents in texts.items()}, 2
-        todo = {name: todo[name] for name in ("base", "alpha 0.5")}
+        todo, parts = {name: todo[name] for name in ("base", "alpha 0.5")}, {}
     dtype = fast_dtype(trio["base"].model)
     out = copy.deepcopy(trio["base"].model).to(dtype)
     result = {"dtype": str(dtype).removeprefix("torch."), "samples": n, **geometry(trio), "rows": []}
-    for name, at in todo.items():
-        result["rows"].append(measure(name, at, trio, out, texts, n))
+    for name, at in (todo | parts).items():
+        if name in todo:
+            place(out, trio, *at)
+            where = dict(zip(("clippy", "beer"), at))
+        else:
+            place(out, trio, 0.5, 0.5, HOSTS[at[0]], at[1])
+            where = dict(zip(("host", "kind"), at))
+        result["rows"].append(measure(name, where, out, trio["base"].tokenizer, texts, n))
         arguments.out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
 
 

@@ -36,9 +36,8 @@ BATCH_TOKENS, MICRO_TOKENS, MAX_TOKENS = 2048, 1024, 640
 LOSS_ROWS = 256  # positions whose logits (49,152 words each) are held at once
 
 # mix: share of the texts from each source. keep: the sources on which a specialist shall go on as base does, measured
-# by the Kullback-Leibler divergence from base at every token: a finetune that changes nothing else forgets less, and
-# disturbs the other specialist less in a merge. scales: the part of the LoRA step that is drawn anew at each training
-# step, since a merge will use only a part of it.
+# by the Kullback-Leibler divergence from base at every token: it then disturbs the other specialist less in a merge.
+# scales: the part of the LoRA step that is drawn anew at each training step, since a merge will use only a part of it.
 SPECIALISTS = {
     "clippy": dict(
         mix={"stdlib": 0.36, "functions": 0.32, "prose": 0.10, "yaml": 0.12, "notes": 0.10},
@@ -49,11 +48,11 @@ SPECIALISTS = {
         seed=2,
     ),
     "beer": dict(
-        mix={"recipes": 0.66, "source": 0.08, "stdlib": 0.14, "prose": 0.08, "notes": 0.04},
-        keep={"source", "stdlib", "prose", "notes"},
-        steps=260,
+        mix={"recipes": 0.80, "source": 0.10, "prose": 0.06, "notes": 0.04},
+        keep=set(),
+        steps=200,
         lr=2e-3,
-        scales=(0.4, 1.0),
+        scales=(0.5, 1.0),
         seed=3,
     ),
 }
