@@ -6,8 +6,8 @@
 
 Each method has one knob. Its value is chosen on calibration text by the worse of the two gains kept; what is reported
 are the gains kept on the held-out texts, and sampled functions and recipes. Where a specialist has no gain on the
-held-out texts (smollm2's clippy has none on code), a third part of the calibration text reports. Where chance plays,
-there are three seeds.
+held-out texts, a third part of the calibration text reports. Where chance plays, there are three seeds on tiny and one
+on smollm2, where the texts of chosen values only are sampled: its models are ninety times as large.
 """
 
 import argparse
@@ -51,6 +51,8 @@ KNOBS = {  # method -> its knob and the values tried; alpha is the share of clip
     "steps from base": ("step size", SIZES),
 }
 CHANCE = ("DARE", "learned lambdas", "steps from the average", "steps from base")
+FEWER = {name: (knob, values[1:3] if "step" in knob else values) for name, (knob, values) in KNOBS.items()}
+LARGE = dict(knobs=FEWER, seeds=SEEDS[:1], each=False)  # for smollm2
 
 
 def merges(base, pair, fit, tokenizer):
@@ -94,8 +96,11 @@ def report_texts(base, specialists, tokenizer):
     return ("held-out", texts) if gained else ("calibration", calibration_texts("report"))
 
 
-def measure(family, functions=2, recipes=16, knobs=KNOBS, seeds=SEEDS):
-    """Everything about one family: what each value of each knob gives, and the table of the chosen values."""
+def measure(family, functions=2, recipes=16, knobs=KNOBS, seeds=SEEDS, each=True):
+    """Everything about one family: what each value of each knob gives, and the table of the chosen values.
+
+    each: sample texts for every value of a knob, and not only for the chosen one.
+    """
     loaded = load_models(family)
     base, *pair = (loaded[label].model for label in ("base", "clippy", "beer"))
     tokenizer, specialists = loaded["base"].tokenizer, dict(zip(("code", "beer"), pair))
@@ -110,8 +115,13 @@ def measure(family, functions=2, recipes=16, knobs=KNOBS, seeds=SEEDS):
     grid, table = {}, {label: row([model], score["kept"], sample) for label, model in zip(("clippy", "beer"), pair)}
     for method, (knob, values) in knobs.items():
         models = (merge[method](value, 0) for value in values)
-        points = [{name: each(model) for name, each in score.items()} | {"valid": sample(model)} for model in models]
-        grid[method] = {"knob": knob, "values": values} | {name: [each[name] for each in points] for name in points[0]}
+        points = [
+            {name: kept(model) for name, kept in score.items()} | ({"valid": sample(model)} if each else {})
+            for model in models
+        ]
+        grid[method] = {"knob": knob, "values": values} | {
+            name: [point[name] for point in points] for name in points[0]
+        }
         best = values[max(range(len(values)), key=lambda i: min(points[i]["choose"]))]
         runs = (merge[method](best, seed) for seed in (seeds if method in CHANCE else seeds[:1]))
         table[method] = {"value": best} | row(runs, score["kept"], sample)
@@ -148,7 +158,7 @@ def main():
     least |= dict(knobs={method: (knob, values[2:3]) for method, (knob, values) in KNOBS.items()})
     known = json.loads(arguments.out.read_text()) if arguments.out.is_file() else {}
     for family in ["tiny"] if arguments.smoke else [arguments.family] if arguments.family else ["tiny", "smollm2"]:
-        known[family] = measure(family, **(least if arguments.smoke else {}))
+        known[family] = measure(family, **(least if arguments.smoke else LARGE if family == "smollm2" else {}))
         arguments.out.write_text(as_text(known), encoding="utf-8")
 
 
