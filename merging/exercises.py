@@ -44,6 +44,7 @@ def exercise(answers=1):
             print(name, WORDS[verdict], sentence)
             return verdict
 
+        ask.answers = answers
         return ask
 
     return decorate
@@ -88,7 +89,7 @@ def number(answer):
     """The answer as a float; a string, a list or True is none."""
     if isinstance(answer, torch.Tensor) and answer.numel() == 1:
         answer = answer.item()
-    is_real = isinstance(answer, Real) and not isinstance(answer, bool)
+    is_real = isinstance(answer, Real) and not isinstance(answer, bool) and math.isfinite(answer)
     refuse(not is_real, f"the answer is a number, not {answer!r:.60}")
     return float(answer)
 
@@ -152,8 +153,8 @@ def check_01a(predicted, pair, card):
     differ = sum(a != b for a, b in zip(card(one), card(two)))
     compare(predicted, differ, [], f"The number of rows of the two cards that differ is {differ}: compare them.")
     return (
-        f"{differ} rows differ, and yet the cosine of the two models' weights is {cosine:.2f}. A card compares shapes; "
-        "it cannot see whether two models have an ancestor in common."
+        f"{differ} rows differ, and yet the cosine of the two models' weights is {abs(cosine):.1f}. "
+        "A card compares shapes; it cannot see whether two models have an ancestor in common."
     )
 
 
@@ -218,7 +219,7 @@ def check_02a(predicted, texts, share_before):
 
 
 @exercise()
-def check_02b(n, p=0.5, deviation=0.02):
+def check_02c(n, p=0.5, deviation=0.02):
     truth = p * (1 - p) / deviation**2
     mistakes = [
         (math.sqrt(truth), "solve for n, not for its root: the formula has n under the root"),
@@ -231,7 +232,7 @@ def check_02b(n, p=0.5, deviation=0.02):
 
 
 @exercise()
-def check_02c(to_bits):
+def check_02d(to_bits):
     text, nats = "Grüße aus Köln: 25 °C", 30.0
     size, got = len(text.encode()), number(filled(to_bits(nats, text)))
     mistakes = [
@@ -247,7 +248,7 @@ def check_02c(to_bits):
 
 
 @exercise(answers=2)
-def check_02d(guess, text, models):
+def check_02e(guess, text, models):
     guess = choice(guess, tuple(models))
     refuse(not isinstance(text, str), f"`my_text` is a text in quotes, not a {type(text).__name__}")
     refuse(len(text.split()) < 20, "that is a short text, on which chance decides: write twenty words or more")

@@ -149,7 +149,7 @@ def check_07c(bits, p=0.75, q=0.05):
 def check_07d(x, y, at, base, clippy, beer, tokenizer, quarters):
     x, y = number(x), number(y)
     refuse((x, y) == (0.5, 0.5), "that is the 50:50 merge itself, which is to be beaten")
-    refuse(max(abs(x), abs(y)) > 3, "that is far away from all three models: stay between 0 and 1.2")
+    refuse(not -1 <= min(x, y) <= max(x, y) <= 2, "that is far away from all three models: stay between 0 and 1.2")
     read = lambda model, text: bits_per_byte(model, tokenizer, text)
     worse = []
     for texts in quarters[:2]:
@@ -269,14 +269,17 @@ def check_09a(moved):
     return "5, where the floor moves 3: by bytes alone 1.7 times the floor."
 
 
+UNTOUCHED = 7.0  # no weight is so large
+
+
 @exercise()
 def check_09b(way, one, other, out):
     theta1, theta2, theta = merge_tensors(one), merge_tensors(other), merge_tensors(out)
     for tensor in theta.values():
-        tensor.zero_()
+        tensor.fill_(UNTOUCHED)
     before = copy.deepcopy(theta1)
     given = way()
-    empty = [name for name, tensor in theta.items() if not tensor.any()]
+    empty = [name for name, tensor in theta.items() if (tensor == UNTOUCHED).all()]
     if len(empty) == len(theta):
         refuse(given is not None, "your function gives something back; it has to write into `out`")
         filled(None)
