@@ -7,7 +7,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # Training allocates and frees large tensors all the time; keeping the pages is several times faster on some machines.
 TRAIN_ENV := MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=20000000000 MALLOC_TOP_PAD_=268435456
 
-.PHONY: env lab voila lint test test-colab notebooks badges models smollm2 measure measure-smollm2 further fuzz images bench bench-views
+.PHONY: env lab voila lint test test-colab notebooks badges quiz models smollm2 measure measure-smollm2 further fuzz images bench bench-views
 
 env: .venv/installed
 lab: env
@@ -34,6 +34,8 @@ notebooks: env
 	$(BIN)/python notebooks/execute.py
 badges: env
 	$(BIN)/python notebooks/badges.py $(REPO) $(if $(REPO),$(BRANCH))
+quiz: env
+	$(BIN)/python -m merging.quiz
 models: env
 	$(TRAIN_ENV) $(BIN)/python -m training.train
 further: env

@@ -19,17 +19,18 @@ ROOT = Path(__file__).resolve().parents[1]
 TITLE = "#@title Setup, the same in every notebook"
 ALONE = """\
 import os, sys
-if not os.path.exists("../helpers.py"):
-    raise RuntimeError("This notebook belongs into its repository: open it there, in the folder notebooks.")
-sys.path.insert(0, "..")  # helpers.py lies one folder up"""
+if not os.path.exists("{up}/helpers.py"):
+    raise RuntimeError("This notebook belongs into its repository: open it there, in the folder {folder}.")
+sys.path.insert(0, "{up}")  # helpers.py lies {where}"""
 FETCH = """\
 import os, subprocess, sys
-if not os.path.exists("../helpers.py"):  # opened alone, as in Colab: fetch the rest of the series and what is missing
+if not os.path.exists("{up}/helpers.py"):  # opened alone, as in Colab: fetch the rest, and what is missing
     clone = "" if os.path.exists("series") else "git clone -q --depth 1 -b {branch} {address} series && "
     if subprocess.run(f'{{clone}}"{{sys.executable}}" series/requirements/missing.py', shell=True).returncode:
         raise RuntimeError("That failed: get {address} by hand and open it there.")
-    os.chdir("series/notebooks")
-sys.path.insert(0, "..")  # helpers.py lies one folder up"""
+    os.chdir("series/{folder}")
+sys.path.insert(0, "{up}")  # helpers.py lies {where}"""
+PLACES = {"notebooks": ("..", "one folder up"), "notebooks/solutions": ("../..", "two folders up")}
 # Folded in JupyterLab, a form in Colab, left out of the site.
 FOLDED = {"cellView": "form", "jupyter": {"source_hidden": True}, "tags": ["remove-cell"]}
 COLAB = (
@@ -58,30 +59,39 @@ def origin(root):
     return found and found[1]
 
 
-def setup_cell(repo, branch):
-    """The source of the setup cell."""
-    body = FETCH.format(branch=branch, address=f"https://github.com/{repo}") if repo else ALONE
+def setup_cell(repo, branch, folder="notebooks"):
+    """The source of the setup cell of the notebooks in one of PLACES."""
+    up, where = PLACES[folder]
+    address = f"https://github.com/{repo}"
+    body = (FETCH if repo else ALONE).format(up=up, where=where, folder=folder, branch=branch, address=address)
     return f"{TITLE}\n{body}"
 
 
 def badges(repo, branch, name):
-    """The line of badges of a notebook, or ""."""
+    """The line of badges of a notebook, or ""; name: its path under notebooks."""
     if not repo:
         return ""
     url = quote(f"https://github.com/{repo}/blob/{branch}/notebooks/{name}", safe="")
     return f"{COLAB.format(repo=repo, branch=branch, name=name)} {LIGHTNING.format(url=url)}"
 
 
-def write_notebook(path, repo, branch):
+def write_notebook(path, root, repo, branch):
     """Rewrite the setup cell, which is the first code cell, and the badges under the title."""
-    notebook = nbformat.read(path, as_version=4)
+    notebook, place = nbformat.read(path, as_version=4), path.relative_to(root)
     title, setup = notebook.cells[0], next(cell for cell in notebook.cells if cell.cell_type == "code")
     if not setup.source.startswith(TITLE):
         raise ValueError(f"The first code cell of {path.name} is not the setup cell.")
-    setup.source, setup.metadata = setup_cell(repo, branch), nbformat.from_dict(FOLDED)
+    setup.source = setup_cell(repo, branch, place.parent.as_posix())
+    setup.metadata = nbformat.from_dict(FOLDED)
     head, *rest = [part for part in title.source.split("\n\n") if not part.startswith("[![")]
-    title.source = "\n\n".join(filter(None, [head, badges(repo, branch, path.name), *rest]))
+    name = place.relative_to("notebooks").as_posix()
+    title.source = "\n\n".join(filter(None, [head, badges(repo, branch, name), *rest]))
     nbformat.write(notebook, path)
+
+
+def notebooks(root):
+    """The notebooks, and their solutions."""
+    return [path for folder in PLACES for path in sorted((root / folder).glob("[0-9]*.ipynb"))]
 
 
 def write_readme(path, repo, branch):
@@ -108,8 +118,8 @@ def main(root=ROOT, arguments=sys.argv[1:]):
         repo, where = origin(root), "the git remote origin"
     if repo:
         (root / "repository.txt").write_text(f"{repo} {branch}\n", encoding="utf-8")
-    for path in sorted((root / "notebooks").glob("[0-9]*.ipynb")):
-        write_notebook(path, repo, branch)
+    for path in notebooks(root):
+        write_notebook(path, root, repo, branch)
     write_readme(root / "README.md", repo, branch)
     print(
         f"Setup cells and badges for {repo} at {branch}, {where}."

@@ -1,7 +1,7 @@
 """Execute the notebooks in place: fresh kernel, in order, on CPU; keep what a reader sees, drop what makes noise.
 
-python notebooks/execute.py                     all of them
-python notebooks/execute.py 03_merge_all_layers.ipynb
+python notebooks/execute.py                     all of them, solutions too
+python notebooks/execute.py 03_merge_all_layers.ipynb solutions/03_solutions.ipynb
 """
 
 import os
@@ -38,7 +38,7 @@ def execute(path):
         record_timing=False,
         store_widget_state=False,
         coalesce_streams=True,
-        resources={"metadata": {"path": str(HERE)}},
+        resources={"metadata": {"path": str(path.parent)}},
     ).execute()
     nbformat.write(strip(notebook), path)
     print(f"{path.name}: {time.perf_counter() - start:.0f} s", flush=True)
@@ -46,7 +46,8 @@ def execute(path):
 
 def main():
     os.environ["CUDA_VISIBLE_DEVICES"] = ""  # stored outputs come from the CPU
-    for path in [HERE / name for name in sys.argv[1:]] or sorted(HERE.glob("[0-9]*.ipynb")):
+    every = [*sorted(HERE.glob("[0-9]*.ipynb")), *sorted(HERE.glob("solutions/[0-9]*.ipynb"))]
+    for path in [HERE / name for name in sys.argv[1:]] or every:
         execute(path)
 
 

@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+from urllib.parse import quote
 
 import badges
 import nbformat
@@ -14,10 +15,10 @@ from nbclient import NotebookClient
 
 from merging.loading import ROOT
 
-NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))
+NOTEBOOKS = badges.notebooks(ROOT)
 FIND_SPEC = importlib.util.find_spec
-SETUP = badges.setup_cell(*badges.read_address(ROOT))
 ALONE, FETCH = badges.setup_cell(None, "main"), badges.setup_cell("somebody/series", "main")
+DEEPER = badges.setup_cell("somebody/series", "main", "notebooks/solutions")
 
 
 def setup_of(path):
@@ -50,15 +51,15 @@ def contents(folder):
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_the_setup_cell_is_the_generated_one_and_folded(path):
     cell = setup_of(path)
-    assert cell.source == SETUP
+    assert cell.source == badges.setup_cell(*badges.read_address(ROOT), path.relative_to(ROOT).parent.as_posix())
     assert cell.metadata["jupyter"]["source_hidden"] is True and cell.metadata["cellView"] == "form"
     assert "remove-cell" in cell.metadata["tags"]
 
 
-@pytest.mark.parametrize("source", [ALONE, FETCH], ids=["without an address", "with one"])
+@pytest.mark.parametrize("source", [ALONE, FETCH, DEEPER], ids=["without an address", "with one", "of a solution"])
 def test_the_setup_cell_is_short_and_leaves_nothing_to_fill_in(source):
     lines = source.splitlines()
-    assert lines[0].startswith("#@title ") and len(lines) <= 8
+    assert lines[0].startswith("#@title ") and len(lines) <= 8 and max(map(len, lines)) <= 120
     assert not re.search(r"REPOSITORY|OWNER|owner/name|your[-_ ]|<\w+>|\{(branch|address|repo)\}|TODO", source)
 
 
@@ -76,11 +77,12 @@ def test_an_address_goes_everywhere_and_is_replaced_everywhere(copy):
     badges.main(copy, ["old/place", "v1"])
     badges.main(copy, ["owner/name"])
     assert (copy / "repository.txt").read_text() == "owner/name main\n"
-    for path in [*sorted((copy / "notebooks").glob("[0-9]*.ipynb")), copy / "README.md"]:
+    for path in [*badges.notebooks(copy), copy / "README.md"]:
         text = path.read_text(encoding="utf-8")
-        name = path.name if path.suffix == ".ipynb" else "01_load_models.ipynb"
+        name = path.relative_to(copy / "notebooks") if path.suffix == ".ipynb" else "01_load_models.ipynb"
         assert text.count(f"https://colab.research.google.com/github/owner/name/blob/main/notebooks/{name}") == 1
-        assert text.count(f"repo_url=https%3A%2F%2Fgithub.com%2Fowner%2Fname%2Fblob%2Fmain%2Fnotebooks%2F{name}") == 1
+        url = quote(f"https://github.com/owner/name/blob/main/notebooks/{name}", safe="")
+        assert text.count(f"repo_url={url}") == 1
         assert "old/place" not in text and "old%2Fplace" not in text and "blob/v1" not in text
     (copy / "repository.txt").unlink()
     badges.main(copy, [])
@@ -155,7 +157,7 @@ def run_setup(monkeypatch, folder, source=FETCH, fails=False):
     def run(command, shell):
         ran.append(command)
         if command.startswith("git") and not fails:
-            (folder / "series" / "notebooks").mkdir(parents=True)
+            (folder / "series" / "notebooks" / "solutions").mkdir(parents=True)
             (folder / "series" / "helpers.py").touch()
         return subprocess.CompletedProcess(command, int(fails))
 
@@ -164,17 +166,19 @@ def run_setup(monkeypatch, folder, source=FETCH, fails=False):
     os.chdir(folder)
     try:
         exec(source, {})
-        assert sys.path[0] == ".."
+        assert os.path.isfile(os.path.join(sys.path[0], "helpers.py"))
         return ran, os.getcwd()
     finally:
         os.chdir(here)
 
 
-@pytest.mark.parametrize("source", [ALONE, FETCH], ids=["without an address", "with one"])
-def test_setup_does_nothing_where_helpers_is_found(monkeypatch, tmp_path, source):
+@pytest.mark.parametrize(
+    "source, folder", [(ALONE, "notebooks"), (FETCH, "notebooks"), (DEEPER, "notebooks/solutions")]
+)
+def test_setup_does_nothing_where_helpers_is_found(monkeypatch, tmp_path, source, folder):
     (tmp_path / "helpers.py").touch()
-    (tmp_path / "notebooks").mkdir()
-    assert run_setup(monkeypatch, tmp_path / "notebooks", source) == ([], str(tmp_path / "notebooks"))
+    (tmp_path / folder).mkdir(parents=True)
+    assert run_setup(monkeypatch, tmp_path / folder, source) == ([], str(tmp_path / folder))
 
 
 def test_setup_without_an_address_says_in_one_sentence_where_the_notebook_belongs(monkeypatch, tmp_path):
@@ -183,12 +187,13 @@ def test_setup_without_an_address_says_in_one_sentence_where_the_notebook_belong
     assert re.fullmatch(r"This notebook belongs into its repository[^.\n]*\.", str(raised.value))
 
 
-def test_setup_clones_once_and_then_installs_what_is_missing(monkeypatch, tmp_path):
+@pytest.mark.parametrize("source, folder", [(FETCH, "notebooks"), (DEEPER, "notebooks/solutions")])
+def test_setup_clones_once_and_then_installs_what_is_missing(monkeypatch, tmp_path, source, folder):
     clone = "git clone -q --depth 1 -b main https://github.com/somebody/series series"
-    install, inside = f'"{sys.executable}" series/requirements/missing.py', tmp_path / "series" / "notebooks"
-    assert run_setup(monkeypatch, tmp_path) == ([f"{clone} && {install}"], str(inside))
-    assert run_setup(monkeypatch, tmp_path) == ([install], str(inside))  # the kernel was started again
-    assert run_setup(monkeypatch, inside) == ([], str(inside))  # the cell was run again
+    install, inside = f'"{sys.executable}" series/requirements/missing.py', tmp_path / "series" / folder
+    assert run_setup(monkeypatch, tmp_path, source) == ([f"{clone} && {install}"], str(inside))
+    assert run_setup(monkeypatch, tmp_path, source) == ([install], str(inside))  # the kernel was started again
+    assert run_setup(monkeypatch, inside, source) == ([], str(inside))  # the cell was run again
 
 
 def test_setup_that_fails_says_how_to_go_on(monkeypatch, tmp_path):

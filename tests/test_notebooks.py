@@ -8,6 +8,7 @@ import re
 import nbformat
 import pytest
 
+from merging.exercises import OPEN
 from merging.loading import ROOT
 
 FOLDER = ROOT / "notebooks"
@@ -30,17 +31,30 @@ def cells(path, kind):
     return [cell for cell in read(path).cells if cell.cell_type == kind]
 
 
+def is_exercise(cell):
+    return "exercise" in cell.metadata.get("tags", [])
+
+
 def lessons(path):
-    """The code cells without the first, which is the generated setup cell (see test_badges.py)."""
-    return cells(path, "code")[1:]
+    """The code cells of the story: without the generated setup cell (see test_badges.py) and without exercises."""
+    return [cell for cell in cells(path, "code")[1:] if not is_exercise(cell)]
+
+
+def exercises(path, kind):
+    """The cells of the exercises; none as long as they stand in one paragraph of the last cell."""
+    found = [cell for cell in cells(path, kind) if is_exercise(cell)]
+    if not found and "**Exercises.**" in cells(path, "markdown")[-1].source:
+        pytest.skip("the exercises of this notebook have no cells of their own yet")
+    return found
 
 
 def lines(source):
     return [line for line in source.splitlines() if line.strip()]
 
 
-def prose(path):
-    return "\n\n".join(cell.source for cell in cells(path, "markdown"))
+def prose(path, exercises=False):
+    """The text of the story, or that of the exercises."""
+    return "\n\n".join(cell.source for cell in cells(path, "markdown") if is_exercise(cell) == exercises)
 
 
 def test_executed_once_in_order_from_a_fresh_kernel(path):
@@ -82,7 +96,8 @@ def test_stored_pictures_are_pictures(path):
 
 
 def test_links_lead_to_the_neighbours_and_nowhere_else(path):
-    targets = [t for t in re.findall(r"(?<!!)\[[^\]]*\]\(([^)]+)\)", prose(path)) if not t.startswith("https://")]
+    text = prose(path) + prose(path, exercises=True)
+    targets = [t for t in re.findall(r"(?<!!)\[[^\]]*\]\(([^)]+)\)", text) if not t.startswith("https://")]
     assert all((FOLDER / target).is_file() for target in targets), targets
     i = PATHS.index(path)
     first, last = cells(path, "markdown")[0].source, cells(path, "markdown")[-1].source
@@ -95,7 +110,42 @@ def test_opens_and_ends_as_the_series_does(path):
     assert re.match(
         rf"# {path.name[:2]} · .+\n\n(\[!\[.+\n\n)?\*\*After this notebook you can\*\*.+\n\n\*About \d+ minutes", first
     )
-    assert "## Takeaways\n\n1. " in last and "\n2. " in last and "\n3. " in last and "**Exercises.**" in last
+    takeaways = prose(path).partition("## Takeaways\n\n1. ")[2]
+    assert "\n2. " in takeaways and "\n3. " in takeaways
+    assert re.search(r"\*(Previous|Next): .+\*$", last)
+
+
+def test_three_to_five_exercises_in_one_form(path):
+    first, *rest = [cell.source for cell in exercises(path, "markdown") if "-quiz" not in cell.id]
+    assert first.startswith("## Exercises\n") and f"(solutions/{path.name[:2]}_solutions.ipynb)" in first
+    assert 3 <= len(rest) <= 5
+    for letter, source in zip("abcde", rest):
+        head = rf"### {int(path.name[:2])}{letter} · .+\n\n\*\d+ minutes · •{{1,3}}\*\n\n"
+        assert re.match(head, source), source
+        assert len(re.findall("<details>\n<summary>(Hint|Model answer)</summary>\n\n", source)) == 1
+        assert source.endswith("\n\n</details>")
+    assert any("redict" in source for source in rest)  # a prediction before the code
+    assert any("<summary>Model answer" in source for source in rest)  # an explanation in words
+
+
+def test_every_exercise_is_checked_or_has_a_model_answer(path):
+    """A stub that nobody has filled says so, and nothing else; 'Run all' passes it by."""
+    names = re.findall(
+        r"^### (\d+[a-e]) · (?:(?!^###).)*?<summary>Hint", prose(path, True), flags=re.MULTILINE | re.DOTALL
+    )
+    stubs = [cell for cell in exercises(path, "code") if "-quiz" not in cell.id]
+    assert len(stubs) == len(names) >= 3
+    for name, cell in zip(names, stubs):
+        assert re.search(rf"^check_0?{name}\(.+\);$", cell.source.splitlines()[-1])
+        assert "..." in cell.source and "nbval-check-output" in cell.metadata.tags
+        assert [output.text for output in cell.outputs] == [f"{name} open: {OPEN}\n"]
+
+
+def test_length_of_exercises(path):
+    assert len(prose(path, exercises=True).split()) <= 600
+    assert sum(len(lines(cell.source)) for cell in exercises(path, "code")) <= 40
+    assert [cell.source for cell in exercises(path, "code") if len(cell.source.splitlines()) > 12] == []
+    assert all(len(line) <= 120 for cell in exercises(path, "code") for line in lines(cell.source))
 
 
 def test_length_of_prose(path):
@@ -118,7 +168,7 @@ def test_switches_the_family_in_one_line(path):
 
 
 def test_imports_only_helpers_and_merging_of_ours(path):
-    statements = [node for cell in lessons(path) for node in ast.walk(ast.parse(cell.source))]
+    statements = [node for cell in cells(path, "code")[1:] for node in ast.walk(ast.parse(cell.source))]
     names = [alias.name for node in statements if isinstance(node, ast.Import) for alias in node.names]
     names += [node.module for node in statements if isinstance(node, ast.ImportFrom)]
     assert {name.split(".")[0] for name in names} & OURS <= {"helpers", "merging"}
@@ -135,6 +185,6 @@ def test_every_slider_has_a_static_twin(path):
 
 
 def test_checks_some_outputs_on_every_run(path):
-    tagged = [cell for cell in cells(path, "code") if "nbval-check-output" in cell.metadata.get("tags", [])]
+    tagged = [cell for cell in lessons(path) if "nbval-check-output" in cell.metadata.get("tags", [])]
     assert len(tagged) >= 3
     assert all(cell.outputs for cell in tagged)

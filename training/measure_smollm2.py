@@ -78,7 +78,7 @@ def written(model, tokenizer, tasks, n_functions, n_recipes, seed):
 
 
 def measure(name, where, out, tokenizer, texts, n, choose=True):
-    """One row: bits per byte on all held-out text, and what the model `out` writes, on both splits if choose is true."""
+    """One row: bits per byte on all held-out text, and what `out` writes, on both splits if choose is true."""
     start, row = time.perf_counter(), {"point": name} | where
     row["bits"] = {kind: round(bits_per_byte(out, tokenizer, documents), 4) for kind, documents in texts.items()}
     if choose:
