@@ -7,7 +7,8 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # Training allocates and frees large tensors all the time; keeping the pages is several times faster on some machines.
 TRAIN_ENV := MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=20000000000 MALLOC_TOP_PAD_=268435456
 
-.PHONY: env lab voila lint test test-colab notebooks badges quiz models smollm2 measure measure-smollm2 further fuzz images bench bench-views
+.PHONY: env lab voila lint test test-colab notebooks badges quiz models smollm2 measure measure-smollm2 further fuzz images \
+	bench bench-views check-room slides kit
 
 env: .venv/installed
 lab: env
@@ -30,6 +31,14 @@ test-colab: .venv-colab/installed
 # Random damage to files, FUZZ examples for each property (2000: some minutes).
 fuzz: .venv/installed-tests
 	FUZZ=$(or $(FUZZ),2000) $(BIN)/python -m pytest --dist load tests/fuzz.py
+# For the class: is this machine ready, the slides of a talk, and a folder to install from where there is no network.
+check-room:
+	@$(if $(wildcard $(BIN)/python),$(BIN)/python,$(PYTHON)) -m teaching.check_room
+slides: env
+	$(BIN)/python -m pip install --quiet --no-deps -r requirements/slides.txt -c requirements/pins.txt
+	$(BIN)/python -m teaching.slides $(REVEAL)
+kit: env
+	$(BIN)/python -m teaching.kit $(or $(PLATFORM),-) $(PIP)
 notebooks: env
 	$(BIN)/python notebooks/execute.py
 badges: env

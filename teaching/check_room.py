@@ -1,0 +1,165 @@
+"""Is this machine ready for the class? One line for each question, each 'ok' or what to do, in half a minute.
+
+    make check-room        the exit status is 0 when every line says ok
+
+Run it the day before, as the account and on the machines that the class will use.
+"""
+
+import importlib.metadata
+import re
+import shutil
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+PYTHON = (3, 11)
+GB = 1e9
+DISK = 1.0  # GB: the real model's numbers (0.3), what notebook 09 writes and removes (0.6)
+MEMORY = 2.0  # GB for one learner with the tiny models
+MEMORY_REAL = 6.0  # GB for one learner with the real model of notebook 06
+INSTALL = "run `make env`, or sh install.sh in the kit"
+
+
+class NotReady(Exception):
+    """What to do about it, in one sentence."""
+
+
+def numbers(version):
+    """The leading numbers of a version, to be compared."""
+    return tuple(int(part) for part in re.findall(r"\d+", version.split("+")[0])[:3])
+
+
+def lower_bounds():
+    """Package -> the lowest version that the series runs with, from the requirement files; "0" for any."""
+    lines = [
+        line
+        for name in ("requirements.txt", "requirements/smollm2.txt")
+        for line in (ROOT / name).read_text(encoding="utf-8").splitlines()
+        if line and not line.startswith("#")
+    ]
+    return {re.match(r"[\w-]+", line)[0]: (re.findall(r">=([\d.]+)", line) or ["0"])[0] for line in lines}
+
+
+def check_versions():
+    """Python and every package that the notebooks import, against the lower bounds of the requirement files."""
+    if sys.version_info[:2] < PYTHON:
+        raise NotReady(f"this is Python {sys.version.split()[0]}: install 3.11 or newer, then {INSTALL}.")
+    wrong = []
+    for package, least in lower_bounds().items():
+        try:
+            if numbers(importlib.metadata.version(package)) < numbers(least):
+                wrong.append(f"{package} {importlib.metadata.version(package)}, at least {least} is needed")
+        except importlib.metadata.PackageNotFoundError:
+            wrong.append(f"{package} is missing")
+    if wrong:
+        raise NotReady(f"{'; '.join(wrong)}: {INSTALL}.")
+    shown = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in ("torch", "transformers", "ipywidgets"))
+    return f"Python {sys.version.split()[0]}, {shown}"
+
+
+def check_disk():
+    """Room for the real model's numbers and for what notebook 09 writes."""
+    free = shutil.disk_usage(ROOT).free / GB
+    if free < DISK:
+        raise NotReady(f"{free:.1f} GB are free where this repository lies, {DISK:g} are needed: delete something.")
+    return f"{free:.1f} GB free"
+
+
+def check_memory():
+    """Memory that is free now, for one learner."""
+    import psutil
+
+    free = psutil.virtual_memory().available / GB
+    if free < MEMORY:
+        raise NotReady(f"{free:.1f} GB of memory are free, {MEMORY:g} a learner are needed: close other programs.")
+    if free < MEMORY_REAL:
+        return f"{free:.1f} GB free for one learner (notebook 06 wants {MEMORY_REAL:g}: show it from one machine)"
+    return f"{free:.1f} GB free, for one learner"
+
+
+def check_load():
+    """The three models of the repository, without a network."""
+    from helpers import load_models
+
+    models = load_models("tiny", device="cpu")
+    return f"{', '.join(models)} loaded from models/tiny"
+
+
+def check_merge():
+    """merge_models against the formula by hand at alpha = 0.3, where a swapped alpha shows."""
+    from helpers import load_models, merge_models, merge_tensors
+
+    models = load_models("tiny", device="cpu")
+    clippy, beer = (models[label].model for label in ("clippy", "beer"))
+    theta1, theta2 = merge_tensors(clippy), merge_tensors(beer)
+    merged = merge_tensors(merge_models(clippy, beer, alpha=0.3))
+    off = max((merged[n] - (0.3 * theta1[n] + 0.7 * theta2[n])).abs().max().item() for n in theta1)
+    if not off < 1e-6:
+        raise NotReady(f"the merge is off by {off:.1g}: this copy of the repository was changed; get a fresh one.")
+    return "30 % of clippy and 70 % of beer, as the formula says"
+
+
+def check_picture():
+    """A figure with text in it, drawn and read back."""
+    import io
+
+    from PIL import Image
+
+    from merging.figures import figure_png, new_figure
+
+    figure, axes = new_figure()
+    axes.plot([0, 1], [1, 0], label="α")
+    axes.set_xlabel("alpha: beer at 0, clippy at 1")
+    picture = Image.open(io.BytesIO(figure_png(figure))).convert("L")
+    dark, light = picture.getextrema()
+    if dark > 100 or light < 250:
+        raise NotReady(f"matplotlib draws nothing: {INSTALL}.")
+    return f"{picture.width} x {picture.height} points"
+
+
+def check_slider():
+    """A live view that follows its slider, and JupyterLab's part of it, without which no slider appears."""
+    from jupyter_core.paths import jupyter_path
+
+    from merging.views import predict_then_reveal
+
+    view = predict_then_reveal(alphas=[0, 0.5, 1], values=[0.1, 0.8, 0.2], ends=("beer", "clippy"), name="gain")
+    before = view.picture.value
+    view.set(guess=1)
+    if view.picture.value == before:
+        raise NotReady(f"the picture does not follow the slider: {INSTALL}.")
+    places = [Path(place, "@jupyter-widgets", "jupyterlab-manager") for place in jupyter_path("labextensions")]
+    if not any(place.is_dir() for place in places):
+        raise NotReady("JupyterLab lacks its part of ipywidgets: pip install jupyterlab_widgets, then reload the page.")
+    return "moves, and JupyterLab can show it"
+
+
+CHECKS = {
+    "versions": check_versions,
+    "disk": check_disk,
+    "memory": check_memory,
+    "load": check_load,
+    "merge": check_merge,
+    "picture": check_picture,
+    "slider": check_slider,
+}
+
+
+def run(checks=None):
+    """Print one line for each check; returns whether all are ok."""
+    ready = True
+    for name, check in (checks or CHECKS).items():
+        try:
+            line = f"ok      {name}: {check()}"
+        except NotReady as what:
+            line, ready = f"NOT OK  {name}: {what}", False
+        except ImportError as error:
+            line, ready = f"NOT OK  {name}: {error.name} cannot be imported: {INSTALL}.", False
+        except Exception as error:
+            line, ready = f"NOT OK  {name}: {type(error).__name__}: {' '.join(str(error).split())}", False
+        print(line, flush=True)
+    return ready
+
+
+if __name__ == "__main__":
+    raise SystemExit(0 if run() else 1)

