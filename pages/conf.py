@@ -3,7 +3,7 @@
 import re
 
 from docutils import nodes
-from docutils.utils.math.latex2mathml import tex2mathml
+from latex2mathml.converter import convert
 
 project = "Merging language models, measured"
 html_title = project
@@ -31,12 +31,14 @@ html_theme_options = {"footer_icons": []}
 pygments_style = "a11y-high-contrast-light"
 pygments_dark_style = "a11y-high-contrast-dark"
 
+SIDES = {"(": r"\left(", ")": r"\right)"}  # as high as what stands between them
+
 
 def visit_math(self, node):
     """A formula as MathML, which browsers draw themselves: no script, no fonts, and a screen reader can read it."""
     block = isinstance(node, nodes.math_block)
-    plain = re.sub(r"\\[Bb]igg?[lmr]?(?![a-z])", "", node.astext())  # brackets find their size themselves
-    markup = tex2mathml(plain, as_block=block)
+    sized = re.sub(r"\\[Bb]igg?[lr]?([()])", lambda found: SIDES[found[1]], node.astext())
+    markup = convert(sized, display="block" if block else "inline")
     self.body.append(f"<div class='formula'>{markup}</div>" if block else markup)
     raise nodes.SkipNode
 
