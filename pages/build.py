@@ -1,0 +1,149 @@
+"""The site: the notebooks as pages that need no kernel, no server and no network; `make site` writes site/.
+
+Made from the outputs that the notebooks store, and from the frames of their views (pages/frames, see players.py).
+"""
+
+import base64
+import html
+import re
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+import nbformat
+from sphinx.cmd.build import build_main
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent
+SITE = ROOT / "site"
+VIEW = re.compile(r"^\S.*\.box$", flags=re.MULTILINE)
+BADGE = re.compile(r"\[!\[([^]]*)\]\([^)]*\)\]\(([^)]*)\)")  # a picture from another server, as a link
+TEXT = "<pre style='font-family: monospace"  # how an output of merging.figures.show_text begins
+
+
+def paths():
+    return sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))
+
+
+def cards():
+    """The cards of what is in models/, paths from the root."""
+    return [str(path.relative_to(ROOT)) for path in sorted(ROOT.glob("models/**/README.md"))]
+
+
+def player(name, number, up=""):
+    """The place of a notebook's view on a page, or "" if its frames are not drawn; up: the way to the site's root."""
+    if not (HERE / "frames" / f"{name}.js").is_file():
+        return ""
+    return (
+        f'<div class="player" data-frames="{name}" data-view="{number}"><noscript>The sliders need JavaScript; '
+        f"the picture below shows one setting.</noscript></div>\n"
+        f'<script defer src="{up}_static/frames/{name}.js"></script>'
+    )
+
+
+def with_players(notebook, name):
+    """The cells of a notebook, and after each that shows a view its player."""
+    shown = 0
+    for cell in notebook.cells:
+        yield cell
+        if cell.cell_type == "code" and VIEW.search(cell.source):
+            yield nbformat.v4.new_markdown_cell(player(name, shown, "../"))
+            shown += 1
+
+
+def picture(output):
+    """An output as it is; a picture as HTML that keeps its alt text."""
+    data = output.get("data", {})
+    if "image/png" in data:
+        alt = html.escape(output.metadata["image/png"]["alt"])
+        width, height = png_size(base64.b64decode(data["image/png"]))
+        source = f"width='{width}' height='{height}' src='data:image/png;base64,{data['image/png'].strip()}'"
+        kind = "picture wide" if width > 1.5 * height else "picture"  # a wide one is moved sideways on a telephone
+        page = f"<div class='{kind}'><img alt='{alt}' {source}></div>"
+    elif "image/svg+xml" in data:
+        page = f"<div class='picture'>{data['image/svg+xml']}</div>"
+    else:
+        return output
+    return nbformat.v4.new_output("display_data", {"text/html": page})
+
+
+def png_size(png):
+    """Width and height in pixels, from the header."""
+    return int.from_bytes(png[16:20]), int.from_bytes(png[20:24])
+
+
+def page(path):
+    """A notebook as Sphinx reads it."""
+    notebook = nbformat.read(path, as_version=4)
+    notebook.cells = list(with_players(notebook, path.stem))
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.outputs = [picture(output) for output in cell.outputs]
+        cell.source = BADGE.sub(r"[\1](\2)", cell.source)
+    return notebook
+
+
+def described(path):
+    """A notebook's short title, what one can do after it, and the minutes that it takes to read."""
+    first = nbformat.read(path, as_version=4).cells[0].source
+    patterns = (r"# (.*?)(?::.*)?$", r"\*\*After this notebook you can\*\* (.*)", r"\*About (\d+) minutes")
+    return [re.search(pattern, first, flags=re.MULTILINE)[1] for pattern in patterns]
+
+
+def contents(path):
+    """A notebook on the start page."""
+    title, able, minutes = described(path)
+    return f"- **[{title}](notebooks/{path.name})** ({minutes} minutes): {able}"
+
+
+def written():
+    """What a merge of the real model wrote: the first function and the first recipe that notebook 06 stores."""
+    notebook = nbformat.read(ROOT / "notebooks" / "06_a_real_language_model.ipynb", as_version=4)
+    cells = [cell for cell in notebook.cells if cell.cell_type == "code" and re.search(r"\bmerged\b", cell.source)]
+    texts = [output.get("data", {}).get("text/html", "") for cell in cells for output in cell.outputs]
+    texts = [text for text in texts if text.startswith(TEXT)]
+    chosen = [next((text for text in texts if key in text), "") for key in ("def ", "hops:")]
+    texts = "".join(f"<div>{text}</div>" for text in chosen if text)
+    return f"```{{raw}} html\n<div class='screen'>{texts}</div>\n```"
+
+
+def start_page():
+    """pages/index.md with what is generated in it."""
+    text = (HERE / "index.md").read_text(encoding="utf-8")
+    filled = {
+        "notebooks": "\n".join(map(contents, paths())),
+        "toc": "\n".join(f"{described(path)[0]} <notebooks/{path.stem}>" for path in paths()),
+        "cards": "\n".join(name.removesuffix(".md") for name in cards()),
+        "written": written(),
+        "player": player("03_merge_all_layers", 1),
+    }
+    return re.sub(r"<!-- (\w+) -->", lambda found: filled[found[1]], text)
+
+
+def collect(folder):
+    """Write what Sphinx reads into an empty folder that is laid out as the repository is, so that links lead on."""
+    (folder / "notebooks").mkdir()
+    for path in paths():
+        nbformat.write(page(path), folder / "notebooks" / path.name)
+    for name in (*cards(), "images/sweep.png"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, folder / name)
+    (folder / "index.md").write_text(start_page(), encoding="utf-8")
+
+
+def main(target=SITE):
+    with tempfile.TemporaryDirectory() as scratch:
+        sources, trees = Path(scratch, "sources"), Path(scratch, "trees")
+        sources.mkdir()
+        collect(sources)
+        shutil.rmtree(target, ignore_errors=True)
+        failed = build_main(["-q", "-W", "--keep-going", "-c", str(HERE), "-d", str(trees), str(sources), str(target)])
+    if not failed:
+        shutil.copytree(HERE / "frames", target / "_static" / "frames")
+        (target / ".nojekyll").touch()  # GitHub Pages would leave out folders that begin with _
+    return failed
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,202 @@
+/* Players: the notebooks' live views from stored frames (see pages/players.py), without a kernel and without a server.
+   The setting of a player stands in the address: page.html#player-2&alpha=0.30&prompt=beer opens on it. */
+"use strict";
+
+(() => {
+  const WORDS = "\0words\0"; // in a picture's accessible name: the words below it
+
+  /* An element with attributes and children; texts become text nodes, so nothing in them is read as markup. */
+  const make = (tag, attributes = {}, ...children) => {
+    const element = document.createElement(tag);
+    for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
+    element.append(...children);
+    return element;
+  };
+
+  const escape = (text) =>
+    text.replace(/[&<>"']/g, (c) => ({ "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#x27;" })[c]);
+
+  /* The frame at a setting, and what each control offers there; picks[i] is the place of a label in options[i]. */
+  const walk = (data, picks) => {
+    let node = data.tree;
+    const levels = picks.map((pick) => {
+      const level = node;
+      node = level.next[Math.min(pick, level.options.length - 1)];
+      return level;
+    });
+    return { levels, frame: data.frames[node] };
+  };
+
+  /* Picks for labels; where a label is missing or unknown: what the notebook opens with, or else the first. */
+  const find = (data, labels) => {
+    const picks = [];
+    let node = data.tree;
+    for (const [i] of data.controls.entries()) {
+      const at = [labels[i], node.start, data.opening[i]].map((label) => node.options.indexOf(label));
+      picks.push(at.find((place) => place >= 0) ?? 0);
+      node = node.next[picks[i]];
+    }
+    return picks;
+  };
+
+  /* Where a wide picture is cut, so that its panels can stand below each other on a narrow screen. */
+  const cuts = (width) => {
+    if (width === 960) return [0, 325, 640, 960]; // the mixing desk: three texts
+    if (width === 830) return [0, 435, 830]; // the methods: two planes
+    if (width === 800) return [0, 415, 800]; // the tree and the triangle
+    if (width < 600) return [0, width];
+    const charts = Math.round((width - 330) / 240); // the explorer: a chart for each text, then the bars
+    return [...Array(charts).keys()].map((i) => 240 * i).concat(240 * charts - 3, width);
+  };
+
+  const panels = (svg) => {
+    const [, , width, height] = svg.getAttribute("viewBox").split(" ").map(Number);
+    const at = cuts(width);
+    return at.slice(1).map((right, i) => {
+      const [left, panel] = [at[i], i ? svg.cloneNode(true) : svg];
+      panel.setAttribute("viewBox", `${left} 0 ${right - left} ${height}`);
+      panel.setAttribute("width", right - left);
+      panel.setAttribute("height", height);
+      panel.style.maxWidth = "100%";
+      panel.style.width = "";
+      panel.removeAttribute("role");
+      panel.removeAttribute("aria-label");
+      panel.setAttribute("aria-hidden", "true");
+      return panel;
+    });
+  };
+
+  /* A control of a kind: an element to show, and ways to set and to read its place among the options. */
+  const kinds = {
+    range: (name, changed) => {
+      const input = make("input", { type: "range", min: 0, step: 1 });
+      const [title, value] = [make("span"), make("output")];
+      input.addEventListener("input", () => changed(Number(input.value)));
+      return {
+        element: make("label", { class: "player-range" }, title, input, value),
+        show: (label, options, pick, locked) => {
+          input.max = options.length - 1;
+          input.value = pick;
+          input.disabled = locked;
+          input.setAttribute("aria-valuetext", options[pick]);
+          title.textContent = label;
+          value.textContent = options[pick];
+        },
+      };
+    },
+    choice: (name, changed) => {
+      const [title, select] = [make("span"), make("select")];
+      select.addEventListener("change", () => changed(select.selectedIndex));
+      return {
+        element: make("label", { class: "player-choice" }, title, select),
+        show: (label, options, pick) => {
+          title.textContent = label;
+          if (options.join("\n") !== [...select.options].map((option) => option.text).join("\n"))
+            select.replaceChildren(...options.map((option) => make("option", {}, option)));
+          select.selectedIndex = pick;
+        },
+      };
+    },
+    button: (name, changed) => {
+      const button = make("button", { type: "button" });
+      button.addEventListener("click", () => changed(button.dataset.pick === "1" ? 0 : 1));
+      return {
+        element: button,
+        show: (label, options, pick) => {
+          button.dataset.pick = pick;
+          button.textContent = pick ? "Guess again" : label;
+        },
+      };
+    },
+  };
+
+  /* A text that can be any of several: all of them lie invisibly on one another, so its room never changes. */
+  const stack = (tag, attributes, texts) => {
+    const shown = make(tag, attributes);
+    const ghosts = texts.map((text) => make(tag, { class: "player-ghost", "aria-hidden": "true" }, text));
+    return [make("div", { class: "player-stack" }, ...ghosts, shown), shown];
+  };
+
+  const longest = (texts) => [...texts].sort((a, b) => b.length - a.length).slice(0, 12);
+
+  const start = (box, number) => {
+    const data = window.players?.[box.dataset.frames]?.[box.dataset.view];
+    if (!data) return null;
+    box.id = `player-${number}`;
+    let picks;
+    const picture = make("div", { class: "player-picture", role: "img" });
+    const [wordsRoom, words] = stack("p", { role: "status" }, longest(data.words));
+    const [textRoom, text] = stack("pre", {}, data.texts.filter(Boolean));
+    const controls = data.controls.map((control, i) => kinds[control.kind](control.name, (pick) => change(i, pick)));
+
+    const draw = () => {
+      const { levels, frame } = walk(data, picks);
+      const [parts, wordsAt, textAt, bold] = frame;
+      const locked = data.controls.some(({ kind }, i) => kind === "button" && picks[i]);
+      controls.forEach((control, i) => {
+        const { options, label } = levels[i];
+        control.show(label ?? data.controls[i].label, options, picks[i], locked);
+      });
+      const holder = document.createElement("template");
+      const source = parts.map((part) => data.parts[part]).join("");
+      holder.innerHTML = source.replace(WORDS, () => escape(data.words[wordsAt]));
+      const svg = holder.content.firstElementChild;
+      picture.setAttribute("aria-label", svg.getAttribute("aria-label"));
+      picture.replaceChildren(...panels(svg));
+      words.textContent = data.words[wordsAt];
+      const shown = data.texts[textAt];
+      text.replaceChildren(make("b", {}, shown.slice(0, bold)), shown.slice(bold));
+    };
+
+    /* After a move, the controls behind it keep their label if it is still offered, or go to where they start. */
+    const change = (i, pick) => {
+      const before = walk(data, picks).levels;
+      const labels = picks.map((at, k) => before[k].options[at]);
+      labels[i] = before[i].options[pick];
+      const starts = walk(data, find(data, labels)).levels.map(({ start }, k) => (k > i ? start : undefined));
+      picks = find(data, labels.map((label, k) => starts[k] ?? label));
+      draw();
+      history.replaceState(null, "", `#${[box.id, ...setting()].join("&")}`);
+    };
+
+    const setting = () =>
+      walk(data, picks).levels.map(
+        ({ options }, i) => `${data.controls[i].name}=${encodeURIComponent(options[picks[i]])}`,
+      );
+
+    /* Take the setting from the address, if it is about this player. */
+    const read = () => {
+      const [id, ...pairs] = location.hash.slice(1).split("&");
+      const mine = id === box.id;
+      const given = new URLSearchParams(mine ? pairs.join("&") : "");
+      if (mine || !picks) {
+        picks = find(data, data.controls.map(({ name }) => given.get(name)));
+        draw();
+      }
+      if (mine) box.scrollIntoView({ block: "start" });
+    };
+
+    box.setAttribute("role", "group");
+    box.setAttribute("aria-label", `Player ${number}`);
+    box.replaceChildren(
+      make("div", { class: "player-controls" }, ...controls.map(({ element }) => element)),
+      picture,
+      wordsRoom,
+      ...(data.texts.some(Boolean) ? [textRoom] : []),
+    );
+    read();
+    return read;
+  };
+
+  document.addEventListener("DOMContentLoaded", () => {
+    for (const svg of document.querySelectorAll(".picture > svg")) {
+      const name = svg.getAttribute("aria-label");
+      const picture = make("div", { class: "player-picture", role: "img", "aria-label": name });
+      svg.replaceWith(picture);
+      picture.append(...panels(svg));
+    }
+    const boxes = [...document.querySelectorAll(".player[data-frames]")];
+    const readers = boxes.map((box, i) => start(box, i + 1)).filter(Boolean);
+    window.addEventListener("hashchange", () => readers.forEach((read) => read()));
+  });
+})();
