@@ -55,13 +55,19 @@ def marked_up(text):
     return re.sub("`(.*?)`", r"<code>\1</code>", html.escape(text, quote=False))
 
 
+def block(text):
+    """HTML with lines close enough to be read as one text."""
+    return f"<div style='font-size:1.1em;line-height:1.4'>{text}</div>"
+
+
 def verdict(question, number, chosen):
     """What the widget says about the chosen option (its place), as HTML."""
     if chosen is None:
         return "Choose an answer first."
     _, why, right = options(question, number)[chosen]
     title, notebook, anchor = proof(question)
-    link = f"<a href='{notebook}#{html.escape(anchor)}' target='_blank'>{marked_up(title)}</a>"
+    where = f"href='{notebook}#{html.escape(anchor)}' target='_blank' style='text-decoration:underline'"
+    link = f"<a {where}>{marked_up(title)}</a>"
     colour, word = ("#009E73", "Right.") if right else ("#D55E00", "Not this one.")
     return f"<b style='color:{colour}'>{word}</b> {marked_up(why)}" + (f" Shown in {link}." if right else "")
 
@@ -76,7 +82,8 @@ def quiz(questions=None):
 
     def show(change=None):
         number = place.value
-        text.value = f"<b>Question {number} of {len(questions)}</b><br>{marked_up(questions[number - 1]['question'])}"
+        asked = marked_up(questions[number - 1]["question"])
+        text.value = block(f"<b>Question {number} of {len(questions)}</b><br>{asked}")
         each = options(questions[number - 1], number)
         answers.options = [(answer.replace("`", ""), i) for i, (answer, _, _) in enumerate(each)]
         answers.index, said.value = None, ""
@@ -84,7 +91,7 @@ def quiz(questions=None):
 
     def judge(button):
         number, chosen = place.value, answers.value
-        said.value = verdict(questions[number - 1], number, chosen)
+        said.value = block(verdict(questions[number - 1], number, chosen))
         if chosen is not None:
             first_tries.setdefault(number, options(questions[number - 1], number)[chosen][2])
         count.value = f"Right at the first try: {sum(first_tries.values())} of {len(first_tries)}"

@@ -120,7 +120,7 @@ def test_three_to_five_exercises_in_one_form(path):
     assert first.startswith("## Exercises\n") and f"(solutions/{path.name[:2]}_solutions.ipynb)" in first
     assert 3 <= len(rest) <= 5
     for letter, source in zip("abcde", rest):
-        head = rf"### {int(path.name[:2])}{letter} · .+\n\n\*\d+ minutes · •{{1,3}}\*\n\n"
+        head = rf"### {int(path.name[:2])}{letter} · .+\n\n\*\d+ minutes · difficulty •{{1,3}}\*\n\n"
         assert re.match(head, source), source
         assert len(re.findall("<details>\n<summary>(Hint|Model answer)</summary>\n\n", source)) == 1
         assert source.endswith("\n\n</details>")
