@@ -7,7 +7,7 @@ from matplotlib.transforms import Bbox
 
 from merging.figures import new_figure, show_figure
 from merging.figures_experiments import HALO
-from merging.palette import COLOURS, MARKERS
+from merging.palette import COLOURS, HATCHES, MARKERS
 
 
 def draw_map(ticks, worse, ways, landed, lams, kept):
@@ -75,35 +75,44 @@ def draw_methods(table, samples):
 
     table: method -> {"kept": [(clippy's gain, beer's), one for each seed], "valid": (functions, recipes)}; "clippy" and
     "beer" in it are the models themselves, on the right only. samples: {"functions": how many for each seed, ...}.
+    Grey dots are single seeds.
     """
     figure, (left, right) = new_figure(13, 5.4, columns=2)
     means = {name: tuple(map(statistics.mean, zip(*row["kept"]))) for name, row in table.items() if name not in COLOURS}
     near = {name: point for name, point in means.items() if min(point) >= FAR}
-    valid = {name: tuple(row["valid"]) for name, row in table.items()}
-    for ax, points in ((left, near), (right, valid)):
-        for name, point in points.items():
-            mark = dict(color=COLOURS.get(name, COLOURS["merged"]), marker=MARKERS.get(name, "D"))
-            ax.plot(*point, **mark, markersize=10, linestyle="", zorder=8)
     for name, point in near.items():
+        left.plot(*point, color=COLOURS["merged"], marker="D", markersize=10, linestyle="", zorder=8)
         for seed in table[name]["kept"]:
             left.plot(*zip(point, seed), color="grey", marker=".", linewidth=1, zorder=2)
     left.margins(0.25, 0.1)
-    right.set(xlim=(-0.03, max(share for share, _ in valid.values()) + 0.25), ylim=(-0.03, 1.03))
     put_names(left, near)
-    for name, point in joined(valid, 0.025).items():  # many on the floor: slanted names have room beside each other
-        right.annotate(name, point, (2, 8), textcoords="offset points", fontsize=11, rotation=45, path_effects=HALO)
     left.set_xlabel("clippy's gain kept", fontsize=12)
     left.set_ylabel("beer's gain kept", fontsize=12)
-    right.set_xlabel(f"valid functions (share of {samples['functions']} for each seed)", fontsize=12)
-    right.set_ylabel(f"valid recipes (share of {samples['recipes']} for each seed)", fontsize=12)
+    draw_valid(right, {name: row["valid"] for name, row in table.items()}, samples)
     words = "; ".join(
-        f"{name} keeps {code:.2f} and {beer:.2f}, writes {valid[name][0]:.2f} and {valid[name][1]:.2f}"
+        f"{name} keeps {code:.2f} and {beer:.2f}, writes "
+        + " and ".join(f"{share:.2f}" for share in table[name]["valid"])
         for name, (code, beer) in means.items()
     )
-    left_out = f" Not on the left, because they keep less: {', '.join(set(means) - set(near))}." * (
-        len(near) < len(means)
-    )
+    far = [name for name in means if name not in near]
+    left_out = f" Not on the left, because they keep less: {', '.join(far)}." if far else ""
     show_figure(figure, f"Gains kept of clippy and beer, and shares of valid functions and recipes: {words}.{left_out}")
+
+
+def draw_valid(ax, valid, samples):
+    """Two bars for each name: its share of valid functions, and of valid recipes."""
+    rows = range(len(valid))
+    for i, (what, model) in enumerate((("functions", "clippy"), ("recipes", "beer"))):
+        heights = [row + 0.4 * i for row in rows]
+        bars = [shares[i] for shares in valid.values()]
+        ax.barh(heights, bars, 0.38, color=COLOURS[model], hatch=HATCHES[model], edgecolor="white")
+        for height, share in zip(heights, bars):
+            ax.annotate(f"{share:.2f}", (share, height), (4, -4), textcoords="offset points", fontsize=9)
+        ax.plot([], [], "s", color=COLOURS[model], label=f"valid {what} (of {samples[what]} for each seed)")
+    ax.set_yticks([row + 0.2 for row in rows], list(valid), fontsize=11)
+    ax.invert_yaxis()
+    ax.set_xlim(0, 1.12)
+    ax.legend(fontsize=11, frameon=False, loc="lower right")
 
 
 # places for a name, in points from its mark: near ones first, then farther ones, which get a line to the mark

@@ -20,7 +20,7 @@ TITLE = "#@title Setup, the same in every notebook"
 ALONE = """\
 import os, sys
 if not os.path.exists("{up}/helpers.py"):
-    raise RuntimeError("This notebook belongs into its repository: open it there, in the folder {folder}.")
+    raise RuntimeError("This notebook belongs in its repository: open it there, in the folder {folder}.")
 sys.path.insert(0, "{up}")  # helpers.py lies {where}"""
 FETCH = """\
 import os, subprocess, sys

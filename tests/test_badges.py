@@ -184,7 +184,7 @@ def test_setup_does_nothing_where_helpers_is_found(monkeypatch, tmp_path, source
 def test_setup_without_an_address_says_in_one_sentence_where_the_notebook_belongs(monkeypatch, tmp_path):
     with pytest.raises(RuntimeError) as raised:
         run_setup(monkeypatch, tmp_path, ALONE)
-    assert re.fullmatch(r"This notebook belongs into its repository[^.\n]*\.", str(raised.value))
+    assert re.fullmatch(r"This notebook belongs in its repository[^.\n]*\.", str(raised.value))
 
 
 @pytest.mark.parametrize("source, folder", [(FETCH, "notebooks"), (DEEPER, "notebooks/solutions")])
