@@ -1,6 +1,6 @@
 """Draw the figures of the tutorial: `python -m images.draw` writes the PNGs beside this file, or only those it names.
 
-All but sweep.png are hand-made; that one measures the shipped models while it draws.
+Two show measurements: sweep.png measures the tiny trio while it draws, written.png reads models/smollm2/measured.json.
 """
 
 import sys
