@@ -257,7 +257,7 @@ def written():
     axes.spines[["top", "right"]].set_visible(False)
     draw_shares(axes, averages(measured["rows"]), measured["samples"])
     best = best_of_both(averages(measured["rows"]))
-    both = f"alpha = {best['clippy']}:\n{{functions:.0%}} and {{recipes:.0%}}".format(**best["reported"])
+    both = "{functions:.0%} of functions,\n{recipes:.0%} of recipes".format(**best["reported"])
     axes.axvline(best["clippy"], color=COLOURS["merged"], linewidth=2, linestyle="--")
     axes.annotate(both, (best["clippy"], 0.1), (8, 0), textcoords="offset points", color=INK, fontsize=SMALL)
     return figure
