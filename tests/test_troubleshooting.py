@@ -23,9 +23,9 @@ NOBODY = "http://127.0.0.1:9"  # the discard port
 def test_an_entry_has_a_cause_a_way_out_and_a_test_or_a_reason(entry):
     lines = [line for line in ENTRIES[entry].splitlines() if line and not line.startswith("## ")]
     cause, way_out, test = lines
-    assert cause.startswith("*Cause.* ") and way_out.startswith("*Way out.* ")
+    assert cause.startswith("- *Cause.* ") and way_out.startswith("- *Way out.* ")
     assert all(len(line) <= 240 for line in lines[:2])  # two lines of a page
-    assert test.startswith("*Provoked by* `tests/") or re.match(r"\*Not provoked:\* \w.{10,}\.$", test)
+    assert test.startswith("- *Provoked by* `tests/") or re.match(r"- \*Not provoked:\* \w.{10,}\.$", test)
 
 
 @pytest.mark.parametrize("test", PROVOKED)
