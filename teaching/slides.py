@@ -173,4 +173,4 @@ def write_slides(out=OUT, reveal=None):
 
 if __name__ == "__main__":
     page = write_slides(reveal=next(iter(sys.argv[1:]), None))
-    print(f"{page}: open it in a browser; S shows the notes, Alt+click enlarges.")
+    print(f"{page}: open it in a browser; S shows the notes, Alt+click (Linux: Ctrl+click) enlarges.")

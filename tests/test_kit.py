@@ -64,6 +64,7 @@ def test_here_pip_reads_the_requirement_files_and_for_elsewhere_the_pins():
     assert "--only-binary=:all:" in windows and {"pywin32", "pywinpty", "colorama"} <= set(windows)
     (mac,) = kit.pip_commands("w", "macosx_14_0_arm64")
     assert "appnope" in mac and "pywin32" not in mac
+    assert all(kit.UNFROZEN in command for command in (windows, mac))  # torch requires it, pip freeze never lists it
 
 
 def test_a_platform_that_is_none():

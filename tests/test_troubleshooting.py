@@ -1,0 +1,108 @@
+"""TROUBLESHOOTING.md: short entries, whose tests exist; and the cases that no other test provokes."""
+
+import ast
+import re
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import huggingface_hub
+import pytest
+import torch
+from huggingface_hub import constants
+
+from merging.errors import LoadError
+from merging.loading import ROOT, get_device, load_models
+
+PAGE = (ROOT / "TROUBLESHOOTING.md").read_text(encoding="utf-8")
+ENTRIES = {part.split("\n", 1)[0]: part.split("\n", 1)[1] for part in re.split(r"^### ", PAGE, flags=re.MULTILINE)[1:]}
+PROVOKED = sorted({f"{file}::{name}" for file, name in re.findall(r"`(tests/\w+\.py)::(\w+)`", PAGE)})
+NOBODY = "http://127.0.0.1:9"  # the discard port
+
+
+@pytest.mark.parametrize("entry", ENTRIES)
+def test_an_entry_has_a_cause_a_way_out_and_a_test_or_a_reason(entry):
+    lines = [line for line in ENTRIES[entry].splitlines() if line and not line.startswith("## ")]
+    cause, way_out, test = lines
+    assert cause.startswith("- *Cause.* ") and way_out.startswith("- *Way out.* ")
+    assert all(len(line) <= 240 for line in lines[:2])  # two lines of a page
+    assert test.startswith("- *Provoked by* `tests/") or re.match(r"- \*Not provoked:\* \w.{10,}\.$", test)
+
+
+@pytest.mark.parametrize("test", PROVOKED)
+def test_a_named_test_exists(test):
+    file, name = test.split("::")
+    tree = ast.parse((ROOT / file).read_text(encoding="utf-8"))
+    assert name in {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
+
+
+@pytest.fixture
+def fresh_session(monkeypatch, tmp_path):
+    """Each test has a client of the Hub, and a cache, of its own."""
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    huggingface_hub.close_session()
+    yield monkeypatch
+    huggingface_hub.close_session()
+
+
+class Refusing(BaseHTTPRequestHandler):
+    """A Hub that has had enough of this address."""
+
+    def do_GET(self):
+        self.server.asked += [self.path]
+        self.send_response(429)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    do_HEAD = do_GET
+
+    def log_message(self, *args):
+        pass
+
+
+def test_a_hub_that_refuses_too_many_requests(fresh_session):
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Refusing)
+    server.asked = []
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    fresh_session.setattr(constants, "ENDPOINT", f"http://127.0.0.1:{server.server_port}")
+    try:
+        with pytest.raises(LoadError, match=r"cannot be reached \(HfHubHTTPError\).*MODEL_FAMILY=tiny"):
+            load_models({"mine": "owner/model"})
+    finally:
+        server.shutdown()
+        server.server_close()
+    assert server.asked.count("/api/models/owner/model") == 1  # no retries, which would make it worse
+
+
+def test_a_proxy_that_does_not_answer(fresh_session):
+    for name in ("HTTP_PROXY", "http_proxy"):
+        fresh_session.setenv(name, NOBODY)
+    for name in ("NO_PROXY", "no_proxy"):
+        fresh_session.delenv(name, raising=False)
+    fresh_session.setattr(constants, "ENDPOINT", "http://hub.invalid")
+    with pytest.raises(LoadError, match=r"cannot be reached \((ProxyError|ConnectError)\).*MODEL_FAMILY=tiny"):
+        load_models({"mine": "owner/model"})
+
+
+def test_a_backslash_in_a_windows_path():
+    with pytest.raises(LoadError, match="there is no folder") as error:
+        load_models({"mine": "C:\new"})  # a line break, as in the entry
+    assert "\n" in str(error.value)
+
+
+def test_an_apple_gpu_is_taken_and_can_be_declined(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    assert get_device() == "mps"
+    model = load_models("tiny", device="cpu")["base"].model
+    assert model.device.type == "cpu"
+
+
+def test_the_mean_of_adapters_is_not_the_mean_of_models():
+    torch.manual_seed(0)
+    B, A = torch.randn(2, 16, 4), torch.randn(2, 4, 16)
+    of_models = (B @ A).mean(0)
+    of_parts = B.mean(0) @ A.mean(0)
+    mixed = (B[0] @ A[1] + B[1] @ A[0]) / 4  # products that nobody trained
+    assert torch.allclose(of_parts, of_models / 2 + mixed, atol=1e-5)
+    assert not torch.allclose(of_parts, of_models, atol=0.1)
