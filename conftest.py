@@ -18,6 +18,8 @@ LONG = (
     "test_hub_notebooks.py",
     "test_smollm2.py",
     "test_browser.py",
+    "test_site.py",
+    "test_players.py",
     ".ipynb",
     "test_training.py",
     "test_hub.py",

@@ -41,6 +41,9 @@ LIGHTNING = (
     "[![Open in Lightning Studio](https://pl-bolts-doc-images.s3.us-east-2.amazonaws.com/app-2/studio-badge.svg)]"
     "(https://lightning.ai/new?repo_url={url})"
 )
+SITE = (
+    "[![Read it as a site](https://img.shields.io/badge/read_it-as_a_site-009E73)](https://{owner}.github.io/{name}/)"
+)
 MARKS = "<!-- badges -->", "<!-- end of badges -->"
 
 
@@ -75,6 +78,12 @@ def badges(repo, branch, name):
     return f"{COLAB.format(repo=repo, branch=branch, name=name)} {LIGHTNING.format(url=url)}"
 
 
+def site(repo):
+    """The badge of the site, which .github/workflows/pages.yml publishes; a project's pages lie under its owner."""
+    owner, name = repo.split("/")
+    return SITE.format(owner=owner.lower(), name=name)
+
+
 def write_notebook(path, root, repo, branch):
     """Rewrite the setup cell, which is the first code cell, and the badges under the title."""
     notebook, place = nbformat.read(path, as_version=4), path.relative_to(root)
@@ -98,7 +107,7 @@ def write_readme(path, repo, branch):
     """Rewrite what stands between the two marks."""
     first, last = MARKS
     text = path.read_text(encoding="utf-8")
-    line = badges(repo, branch, "01_load_models.ipynb")
+    line = f"{site(repo)} {badges(repo, branch, '01_load_models.ipynb')}" if repo else ""
     text, n = re.subn(
         f"{first}.*?{last}", lambda _: f"{first}\n{line}\n{last}" if line else f"{first}{last}", text, flags=re.DOTALL
     )

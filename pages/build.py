@@ -133,15 +133,17 @@ def collect(folder):
 
 
 def main(target=SITE):
+    """Build in a scratch folder, since myst_nb leaves files beside its output, and put the finished site in place."""
     with tempfile.TemporaryDirectory() as scratch:
-        sources, trees = Path(scratch, "sources"), Path(scratch, "trees")
+        sources, trees, pages = (Path(scratch, name) for name in ("sources", "trees", "pages"))
         sources.mkdir()
         collect(sources)
-        shutil.rmtree(target, ignore_errors=True)
-        failed = build_main(["-q", "-W", "--keep-going", "-c", str(HERE), "-d", str(trees), str(sources), str(target)])
-    if not failed:
-        shutil.copytree(HERE / "frames", target / "_static" / "frames")
-        (target / ".nojekyll").touch()  # GitHub Pages would leave out folders that begin with _
+        failed = build_main(["-q", "-W", "--keep-going", "-c", str(HERE), "-d", str(trees), str(sources), str(pages)])
+        if not failed:
+            shutil.copytree(HERE / "frames", pages / "_static" / "frames")
+            (pages / ".nojekyll").touch()  # GitHub Pages would leave out folders that begin with _
+            shutil.rmtree(target, ignore_errors=True)
+            shutil.move(pages, target)
     return failed
 
 

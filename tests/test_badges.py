@@ -83,7 +83,8 @@ def test_an_address_goes_everywhere_and_is_replaced_everywhere(copy):
         assert text.count(f"https://colab.research.google.com/github/owner/name/blob/main/notebooks/{name}") == 1
         url = quote(f"https://github.com/owner/name/blob/main/notebooks/{name}", safe="")
         assert text.count(f"repo_url={url}") == 1
-        assert "old/place" not in text and "old%2Fplace" not in text and "blob/v1" not in text
+        assert ("https://owner.github.io/name/" in text) == (path.name == "README.md")
+        assert not any(old in text for old in ("old/place", "old%2Fplace", "blob/v1", "old.github.io"))
     (copy / "repository.txt").unlink()
     badges.main(copy, [])
     assert contents(copy) == without  # no address: no badges, and nothing else changed

@@ -173,7 +173,7 @@
         picks = find(data, data.controls.map(({ name }) => given.get(name)));
         draw();
       }
-      if (mine) box.scrollIntoView({ block: "start" });
+      if (mine) box.scrollIntoView({ block: "start", behavior: "instant" });
     };
 
     box.setAttribute("role", "group");
@@ -188,6 +188,13 @@
     return read;
   };
 
+  /* What the theme leaves to do for the keyboard and for screen readers. */
+  const mend = () => {
+    for (const box of document.querySelectorAll("article pre, .picture, .table-wrapper, .formula"))
+      if (box.scrollWidth > box.clientWidth + 1) box.tabIndex = 0;
+    for (const caption of document.querySelectorAll(".caption[role=heading]")) caption.setAttribute("aria-level", 2);
+  };
+
   document.addEventListener("DOMContentLoaded", () => {
     for (const svg of document.querySelectorAll(".picture > svg")) {
       const name = svg.getAttribute("aria-label");
@@ -197,6 +204,7 @@
     }
     const boxes = [...document.querySelectorAll(".player[data-frames]")];
     const readers = boxes.map((box, i) => start(box, i + 1)).filter(Boolean);
+    mend();
     window.addEventListener("hashchange", () => readers.forEach((read) => read()));
   });
 })();
