@@ -1,6 +1,7 @@
 """The pictures of the notebook about a real language model: what its merges write."""
 
 from merging.figures import new_figure, show_figure
+from merging.figures_experiments import HALO
 from merging.palette import COLOURS, MARKERS
 
 KINDS = {"code": "clippy", "beer": "beer", "english": "base"}  # text -> the model whose colour and marker it has
@@ -58,11 +59,11 @@ def shares_in_words(found):
     return f"shares of valid functions and of valid recipes over alpha; {shares}."
 
 
-def draw_both(rows, samples, chosen=()):
+def draw_both(rows, samples, chosen):
     """Every merge as a point: its share of valid functions against its share of valid recipes; the corner has both.
 
-    rows, samples: as in draw_written; averages are joined by a line, sums of task vectors are diamonds. chosen: the
-    names of the points that are labelled.
+    rows, samples: as in draw_written; averages are joined by a line, sums of task vectors are diamonds. chosen:
+    point -> its label, on its right for the first and on its left for the second.
     """
     figure, ax = both_figure(rows, samples, chosen)
     words = "; ".join(
@@ -71,7 +72,7 @@ def draw_both(rows, samples, chosen=()):
     show_figure(figure, f"Shares of valid functions and of valid recipes of each merge, {words}.")
 
 
-def both_figure(rows, samples, chosen=()):
+def both_figure(rows, samples, chosen):
     """The figure of draw_both, and its axes."""
     figure, ax = new_figure(8, 5.6)
     place = lambda row: (row["reported"]["functions"], row["reported"]["recipes"])
@@ -81,14 +82,17 @@ def both_figure(rows, samples, chosen=()):
     ax.plot(
         *zip(*sums), color=COLOURS["merged"], marker=MARKERS["merged"], markersize=7, linestyle="", fillstyle="none"
     )
-    for label, (x, y) in {"beer": line[0], "clippy": line[-1]}.items():
-        ax.plot(x, y, color=COLOURS[label], marker=MARKERS[label], markersize=12, linestyle="")
-        ax.annotate(label, (x, y), (12, 8), textcoords="offset points", fontsize=12, color=COLOURS[label])
-    for row in rows:
-        if row["point"] in chosen:
-            ax.plot(*place(row), color=COLOURS["merged"], marker=MARKERS["merged"], markersize=12, linestyle="")
-            words = chosen[row["point"]] if isinstance(chosen, dict) else row["point"]
-            ax.annotate(words, place(row), (12, 8), textcoords="offset points", fontsize=12)
+    beside = lambda place, words, left, low, **look: ax.annotate(
+        words, place, (-14 if left else 14, -18 if low else 10), textcoords="offset points", fontsize=12,
+        ha="right" if left else "left", path_effects=HALO, **look,
+    )  # fmt: skip
+    for label, at in {"beer": line[0], "clippy": line[-1]}.items():
+        ax.plot(*at, color=COLOURS[label], marker=MARKERS[label], markersize=12, linestyle="")
+        beside(at, label, label == "clippy", label == "beer", color=COLOURS[label])
+    for i, (point, words) in enumerate(chosen.items()):
+        (at,) = (place(row) for row in rows if row["point"] == point)
+        ax.plot(*at, color=COLOURS["merged"], marker=MARKERS["merged"], markersize=12, linestyle="")
+        beside(at, words, i % 2, True)
     ax.set(xlim=(-0.04, 1.2), ylim=(-0.04, 1.12))
     ax.set_xlabel(f"share of {samples} functions that are valid", fontsize=12)
     ax.set_ylabel(f"share of {samples} recipes that are valid", fontsize=12)

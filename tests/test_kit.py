@@ -31,7 +31,8 @@ def small_root(tmp_path):
     for name in ("README.md", "helpers.py", "Makefile", "site/index.html", *kit.WITH, *kit.ALONE, kit.PINS):
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_text("a page") if name.startswith("site") else shutil.copy(ROOT / name, root / name)
-    shutil.copy(ROOT / "requirements" / "scale.txt", root / "requirements")
+    for inner in ("scale.txt", "site.txt"):
+        shutil.copy(ROOT / "requirements" / inner, root / "requirements")
     git = ["git", "-C", str(root)]
     subprocess.run([*git, "init", "-q"], check=True)
     subprocess.run([*git, "add", "README.md", "helpers.py", "Makefile", "requirements", "requirements.txt"], check=True)
