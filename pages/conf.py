@@ -25,9 +25,9 @@ html_js_files = [("player.js", {"defer": "defer"})]
 html_math_renderer = "mathml"
 html_show_search_summary = False  # it would fetch pages, which a browser refuses to a page from a folder
 html_copy_source = False
+html_use_index = False
 html_show_copyright = False
 html_show_sphinx = False
-html_theme_options = {"footer_icons": []}
 pygments_style = "a11y-high-contrast-light"
 pygments_dark_style = "a11y-high-contrast-dark"
 

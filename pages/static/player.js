@@ -57,7 +57,7 @@
       panel.setAttribute("viewBox", `${left} 0 ${right - left} ${height}`);
       panel.setAttribute("width", right - left);
       panel.setAttribute("height", height);
-      panel.style.maxWidth = "100%";
+      panel.style.maxWidth = right - left > 240 ? "100%" : "50%"; // two small ones fit beside each other
       panel.style.width = "";
       panel.removeAttribute("role");
       panel.removeAttribute("aria-label");
