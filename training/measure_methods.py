@@ -6,8 +6,8 @@
 
 Each method has one knob. Its value is chosen on calibration text by the worse of the two gains kept; what is reported
 are the gains kept on the held-out texts, and sampled functions and recipes. Where a specialist has no gain on the
-held-out texts, a third part of the calibration text reports. Where chance plays, there are three seeds on tiny and one
-on smollm2, where the texts of chosen values only are sampled: its models are ninety times as large.
+held-out texts, a third part of the calibration text reports. Where chance plays, there are three seeds. smollm2, ninety
+times as large, gets every other value, one seed, one step size, and texts of the chosen values only.
 """
 
 import argparse
@@ -51,8 +51,8 @@ KNOBS = {  # method -> its knob and the values tried; alpha is the share of clip
     "steps from base": ("step size", SIZES),
 }
 CHANCE = ("DARE", "learned lambdas", "steps from the average", "steps from base")
-FEWER = {name: (knob, values[1:3] if "step" in knob else values) for name, (knob, values) in KNOBS.items()}
-LARGE = dict(knobs=FEWER, seeds=SEEDS[:1], each=False)  # for smollm2
+FEWER = {name: (knob, values[1:2] if "step" in knob else values[::2]) for name, (knob, values) in KNOBS.items()}
+LARGE = dict(functions=1, knobs=FEWER, seeds=SEEDS[:1], each=False)  # for smollm2
 
 
 def merges(base, pair, fit, tokenizer):
