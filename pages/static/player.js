@@ -168,7 +168,7 @@
     const read = () => {
       const [id, ...pairs] = location.hash.slice(1).split("&");
       const mine = id === box.id;
-      const given = new URLSearchParams(mine ? pairs.join("&") : "");
+      const given = new URLSearchParams(mine ? pairs.join("&").replaceAll("+", "%2B") : "");
       if (mine || !picks) {
         picks = find(data, data.controls.map(({ name }) => given.get(name)));
         draw();
