@@ -18,6 +18,7 @@ from pathlib import Path
 
 from merging.calibration import calibration_texts, keeper
 from merging.loading import ROOT, load_models
+from merging.mergekit_methods import merge_with
 from merging.methods import (
     finetune,
     fisher,
@@ -25,7 +26,6 @@ from merging.methods import (
     input_products,
     learn_lambdas,
     merge_lambdas,
-    merge_with,
     regmean,
     token_batches,
 )
