@@ -7,10 +7,11 @@
 Each method has one knob. Its value is chosen on calibration text by the worse of the two gains kept; what is reported
 are the gains kept on the held-out texts, and sampled functions and recipes. Where a specialist has no gain on the
 held-out texts, a third part of the calibration text reports. Where chance plays, there are three seeds. smollm2, ninety
-times as large, gets every other value, one seed, one step size, and texts of the chosen values only.
+times as large, gets the methods without gradients, every other value, one seed, and texts of the chosen values only.
 """
 
 import argparse
+import functools
 import json
 import re
 import statistics
@@ -51,7 +52,8 @@ KNOBS = {  # method -> its knob and the values tried; alpha is the share of clip
     "steps from base": ("step size", SIZES),
 }
 CHANCE = ("DARE", "learned lambdas", "steps from the average", "steps from base")
-FEWER = {name: (knob, values[1:2] if "step" in knob else values[::2]) for name, (knob, values) in KNOBS.items()}
+GRADIENTS = ("Fisher", "learned lambdas", "steps from the average", "steps from base")
+FEWER = {name: (knob, values[::2]) for name, (knob, values) in KNOBS.items() if name not in GRADIENTS}
 LARGE = dict(functions=1, knobs=FEWER, seeds=SEEDS[:1], each=False)  # for smollm2
 
 
@@ -59,9 +61,7 @@ def merges(base, pair, fit, tokenizer):
     """method -> function of the knob's value and a seed that gives a model."""
     code, beer = (token_batches(tokenizer, fit[kind]) for kind in ("code", "beer"))
     few = [token_batches(tokenizer, fit["code"], rows=4), token_batches(tokenizer, fit["beer"], rows=1)]
-    products, fishers = (
-        [measure(model, batches) for model, batches in zip(pair, (code, beer))] for measure in (input_products, fisher)
-    )
+    of_both = functools.cache(lambda measure: [measure(model, text) for model, text in zip(pair, (code, beer))])
     half = merge_with("task_arithmetic", pair, base, lam=0.5)
     add = lambda weights: merge_with("task_arithmetic", pair, base, weights=weights)
     return {
@@ -71,8 +71,8 @@ def merges(base, pair, fit, tokenizer):
         "two lambdas": lambda lam, seed: add([lam, BEER]),
         "TIES": lambda density, seed: merge_with("ties", pair, base, density=density),
         "DARE": lambda density, seed: merge_with("dare_linear", pair, base, lam=LAM, density=density, seed=seed),
-        "Fisher": lambda alpha, seed: fisher_average(pair, fishers, [alpha, 1 - alpha]),
-        "RegMean": lambda alpha, seed: regmean(pair, products, [alpha, 1 - alpha]),
+        "Fisher": lambda alpha, seed: fisher_average(pair, of_both(fisher), [alpha, 1 - alpha]),
+        "RegMean": lambda alpha, seed: regmean(pair, of_both(input_products), [alpha, 1 - alpha]),
         "learned lambdas": lambda size, seed: merge_lambdas(
             base, pair, learn_lambdas(base, pair, few, lr=size, seed=seed)
         ),
