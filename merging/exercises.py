@@ -305,6 +305,7 @@ def check_03c(slip, tokens=300):
     mistakes = [
         (1 - truth, "that is how often a token must be right; you are asked how often it may be wrong"),
         (0.5 / tokens, "slips do not add up, the chances to be right multiply: (1 - slip) ** 300 = 0.5"),
+        (100 * truth, "that is in percent: a probability lies between 0 and 1, so divide by 100"),
         (0.01, "with one slip in a hundred tokens 5 % of the recipes are finished, as the notebook computes"),
     ]
     compare(slip, truth, mistakes, "(1 - slip) ** 300 must be 0.5.", 0.02)
@@ -395,7 +396,10 @@ def check_04c(is_attention):
 def check_05a(tree1, tree2, flat_weights):
     for i, tree in enumerate((tree1, tree2), 1):
         weights = flat_weights(tree)
-        refuse(len(weights) != 3, f"tree{i} holds {len(weights)} models, not all three")
+        needed = ("base", "beer", "clippy")
+        refuse(
+            sorted(weights) != [*needed], f"tree{i} holds {', '.join(sorted(weights))}; it needs base, clippy and beer"
+        )
         said, off = {label: round(weight, 3) for label, weight in weights.items()}, max(weights.values())
         refuse(
             close(off, 0.5, 0.001),
@@ -421,6 +425,7 @@ def check_05b(weights, flat_weights):
     refuse(same({"clippy": 0.4}), "0.4 is the share of the whole mix: only 0.6 of that is clippy")
     swapped = flat_weights(("beer", (("clippy", "beer", 0.6), "base", 0.5), 0.8))
     refuse(same(swapped), "0.8 is the share of the left branch, and beer stands on the right")
+    refuse(same({"beer": 0.16, "clippy": 0.24}), "beer also joins at the root, with 0.2: add that")
     refuse(not close(total, 1, 0.005), f"your weights sum to {total:.3g}, and a merge of merges is an average: 1")
     wrong = next((label for label in truth if not close(weights[label], truth[label], 0.01)), None)
     refuse(wrong, f"{wrong} does not have {weights.get(wrong, 0):.3g}: multiply the shares on its way to the root")
@@ -431,7 +436,7 @@ def check_05b(weights, flat_weights):
 def check_05c(fair_alphas, flat_weights):
     for n in (2, 3, 4, 6):
         alphas = list(filled(fair_alphas(n)))
-        refuse(len(alphas) != n - 1, f"{n} models take {n - 1} merges, and your list has {len(alphas)} alphas")
+        refuse(len(alphas) != n - 1, f"n = {n} needs a list of length {n - 1}, and yours has {len(alphas)}")
         tree = "0"
         for i, alpha in enumerate(alphas, 1):
             tree = (tree, str(i), number(alpha))
@@ -440,5 +445,6 @@ def check_05c(fair_alphas, flat_weights):
         refuse(n > 2 and set(alphas) == {0.5}, "with 0.5 everywhere the last model has a half: alpha has to grow")
         weights = flat_weights(tree)
         off = max(weights, key=lambda label: abs(weights[label] - 1 / n))
-        refuse(not close(weights[off], 1 / n, 0.001), f"for n = {n}, model {off} has {weights[off]:.3f}, not 1/{n}")
+        joined = f"for n = {n}, the model that joins as number {int(off) + 1} has {weights[off]:.3f}"
+        refuse(not close(weights[off], 1 / n, 0.001), f"{joined}, not 1/{n}")
     return "n models, one after the other, and each has 1/n in the end."

@@ -19,16 +19,26 @@ ROOT = HERE.parent
 SITE = ROOT / "site"
 VIEW = re.compile(r"^\S.*\.box$", flags=re.MULTILINE)
 BADGE = re.compile(r"\[!\[([^]]*)\]\([^)]*\)\]\(([^)]*)\)")  # a picture from another server, as a link
+HEADING = re.compile(r"(?<=\.ipynb)#[^)]+")
 TEXT = "<pre style='font-family: monospace"  # how an output of merging.figures.show_text begins
+
+
+def anchor(heading):
+    """The end of a link to a notebook's heading as Sphinx names it; Jupyter keeps capitals and punctuation."""
+    return re.sub(r"[^\w#-]", "", heading.lower())
 
 
 def paths():
     return sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))
 
 
+def solutions():
+    return sorted((ROOT / "notebooks" / "solutions").glob("[0-9]*.ipynb"))
+
+
 def cards():
-    """The cards of what is in models/, paths from the root."""
-    return [str(path.relative_to(ROOT)) for path in sorted(ROOT.glob("models/**/README.md"))]
+    """The cards of what is in models/, and the quiz, paths from the root."""
+    return [*(str(path.relative_to(ROOT)) for path in sorted(ROOT.glob("models/**/README.md"))), "QUIZ.md"]
 
 
 def player(name, number, up=""):
@@ -114,6 +124,7 @@ def start_page():
     filled = {
         "notebooks": "\n".join(map(contents, paths())),
         "toc": "\n".join(f"{described(path)[0]} <notebooks/{path.stem}>" for path in paths()),
+        "solutions": "\n".join(f"{path.stem[:2]} <notebooks/solutions/{path.stem}>" for path in solutions()),
         "cards": "\n".join(name.removesuffix(".md") for name in cards()),
         "written": written(),
         "player": player("03_merge_all_layers", 1),
@@ -123,12 +134,15 @@ def start_page():
 
 def collect(folder):
     """Write what Sphinx reads into an empty folder that is laid out as the repository is, so that links lead on."""
-    (folder / "notebooks").mkdir()
-    for path in paths():
-        nbformat.write(page(path), folder / "notebooks" / path.name)
-    for name in (*cards(), "images/sweep.png"):
+    (folder / "notebooks" / "solutions").mkdir(parents=True)
+    for path in (*paths(), *solutions()):
+        nbformat.write(page(path), folder / path.relative_to(ROOT))
+    for name in cards():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(ROOT / name, folder / name)
+        text = (ROOT / name).read_text(encoding="utf-8")
+        (folder / name).write_text(HEADING.sub(lambda found: anchor(found[0]), text), encoding="utf-8")
+    (folder / "images").mkdir()
+    shutil.copy(ROOT / "images" / "written.png", folder / "images")
     (folder / "index.md").write_text(start_page(), encoding="utf-8")
 
 

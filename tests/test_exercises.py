@@ -323,10 +323,12 @@ WRONG = {  # exercise -> (what a learner gives, a piece of the sentence for this
             ),
             "both trees merge beer and clippy first",
         ),
-        (lambda w: (("clippy", "beer", 0.5), "base", flat_weights), "tree1 holds 2 models"),
+        (lambda w: (("clippy", "beer", 0.5), "base", flat_weights), "tree1 holds beer, clippy; it needs base"),
+        (lambda w: ((("clipy", "beer", 0.5), "base", 2 / 3), "base", flat_weights), "tree1 holds base, beer, clipy"),
     ],
     "5b": [
         (lambda w: ({"clippy": 0.24, "beer": 0.2, "base": 0.4}, flat_weights), "beer stands in the tree twice"),
+        (lambda w: ({"clippy": 0.24, "beer": 0.16, "base": 0.4}, flat_weights), "beer also joins at the root"),
         (lambda w: ({"clippy": 0.4, "beer": 0.2, "base": 0.4}, flat_weights), "0.4 is the share of the whole mix"),
         (lambda w: ({"clippy": 0.06, "beer": 0.84, "base": 0.1}, flat_weights), "0.8 is the share of the left branch"),
         (lambda w: ({"clippy": 0.5, "beer": 0.5, "base": 0.5}, flat_weights), "your weights sum to 1.5"),
@@ -334,7 +336,7 @@ WRONG = {  # exercise -> (what a learner gives, a piece of the sentence for this
     "5c": [
         (lambda w: (lambda n: [0.5] * (n - 1), flat_weights), "with 0.5 everywhere the last model has a half"),
         (lambda w: (lambda n: [1 / (k + 1) for k in range(1, n)], flat_weights), "the newcomer's share"),
-        (lambda w: (lambda n: [1 / n] * n, flat_weights), "2 models take 1 merges"),
+        (lambda w: (lambda n: [1 / n] * n, flat_weights), "n = 2 needs a list of length 1"),
     ],
     "6a": [
         (lambda w: (0.5, stack), "a half is what an average of models gives"),

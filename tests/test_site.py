@@ -16,6 +16,7 @@ from pages import build, players
 pytestmark = pytest.mark.filterwarnings("ignore::PendingDeprecationWarning")  # from inside of myst_parser
 in_chromium = pytest.mark.skipif(browser.CHROMIUM is None, reason="NOT RUN: there is no Chromium on this machine")
 NAMES = ["index", *(f"notebooks/{path.stem}" for path in build.paths())]
+NAMES += [f"notebooks/solutions/{path.stem}" for path in build.solutions()]
 NAMES += [name.removesuffix(".md") for name in build.cards()]
 SOURCE = (build.HERE / "static" / "player.js").read_text(encoding="utf-8")
 FRAMES = {path.stem: path.stat().st_size for path in players.FRAMES.glob("*.js")}
