@@ -40,11 +40,11 @@ def real_model(family, rounds):
         "one_sample": lambda: write(1),
         "samples": lambda: write(16),
     }
+    times = {"real_merge": rounds, "real_sweep": 1}  # a sweep takes a minute, and is many measurements itself
     for name, action in actions.items():
-        action()
-        seconds[name] = statistics.median(
-            seconds_of(action) for _ in range(rounds if name == "real_merge" else min(rounds, 3))
-        )
+        if name != "real_sweep":
+            action()
+        seconds[name] = statistics.median(seconds_of(action) for _ in range(times.get(name, min(rounds, 3))))
     return seconds, str(fast_dtype(beer)).removeprefix("torch.")
 
 
