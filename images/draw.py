@@ -259,7 +259,9 @@ def written():
     best = best_of_both(averages(measured["rows"]))
     both = "{functions:.0%} of functions,\n{recipes:.0%} of recipes".format(**best["reported"])
     axes.axvline(best["clippy"], color=COLOURS["merged"], linewidth=2, linestyle="--")
-    axes.annotate(both, (best["clippy"], 0.1), (8, 0), textcoords="offset points", color=INK, fontsize=SMALL)
+    axes.annotate(
+        both, (best["clippy"], 0.1), (-10, 0), textcoords="offset points", color=INK, fontsize=SMALL, ha="right"
+    )
     return figure
 
 
