@@ -224,7 +224,7 @@ def test_search_finds_a_word_and_dark_can_be_chosen(site, opened):
     page.wait_for_selector("#search-results li a")
     assert "07 · Why merging works" in page.locator("#search-results").inner_text()
     assert chosen in ("light", "dark") and page.evaluate("document.body.dataset.theme") == chosen
-    page.locator("#search-results li a", has_text="07").first.click()
+    page.locator("#search-results li a", has_text="07 · Why merging works").first.click()
     assert "07_why_merging_works.html" in page.url and page.errors == []
 
 
