@@ -9,7 +9,7 @@ from merging.scoring import bits_per_byte, heldout_texts
 from merging.text import BEER_PROMPT, fast_dtype, generate_texts, quick
 
 ROWS = {
-    "load": "`load_models`, the base from its cache folder, two adapters added",
+    "real_load": "`load_models`, the base from its cache folder, two adapters added",
     "real_merge": "a merge into a model that is there",
     "real_sweep": "11 merges, each with bits per byte on a quarter of the held-out code and recipes",
     "one_sample": "100 tokens of one sample",
@@ -21,7 +21,7 @@ def real_model(family, rounds):
     """(name -> median seconds of the rows in ROWS, the dtype that measuring and writing use)."""
     load_models(family)  # makes the cache folder of the base
     loaded = []
-    seconds = {"load": statistics.median(seconds_of(lambda: loaded.append(load_models(family))) for _ in range(3))}
+    seconds = {"real_load": statistics.median(seconds_of(lambda: loaded.append(load_models(family))) for _ in range(3))}
     (clippy, tokenizer), (beer, _), (out, _) = (loaded[-1][label] for label in ("clippy", "beer", "base"))
     texts = [documents[::4] for kind, documents in heldout_texts().items() if kind != "english"]
 
