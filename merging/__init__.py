@@ -29,6 +29,7 @@ figures     the pictures and tables of the notebooks; figures_experiments, _meth
 svg         pictures that are quick enough for a slider
 live        what a live view is: controls, a picture, words, a text
 views       the live views of the notebooks
+exercise_form what all checks of exercises have in common
 exercises   the checks of the exercises in 01 to 05; exercises_further those in 06 to 10
 quiz        the quiz over the whole series, as a page and as a widget
 """

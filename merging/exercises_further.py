@@ -1,4 +1,4 @@
-"""The checks of the exercises of notebooks 06 to 10; see exercises for what a check does."""
+"""The checks of the exercises of notebooks 06 to 10; see exercise_form for what a check does."""
 
 import copy
 import math
@@ -9,7 +9,7 @@ import torch
 import yaml
 
 from merging.errors import MergeError
-from merging.exercises import (
+from merging.exercise_form import (
     average,
     choice,
     close,

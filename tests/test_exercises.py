@@ -13,7 +13,7 @@ from small import build
 
 from helpers import flat_weights, load_models, merge_tensors
 from merging import exercises, exercises_further
-from merging.exercises import OPEN
+from merging.exercise_form import OPEN
 from merging.loading import FAMILIES, ROOT
 from merging.preflight import preflight
 from merging.scoring import heldout_texts

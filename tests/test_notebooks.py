@@ -8,7 +8,7 @@ import re
 import nbformat
 import pytest
 
-from merging.exercises import OPEN
+from merging.exercise_form import OPEN
 from merging.loading import ROOT
 
 FOLDER = ROOT / "notebooks"
