@@ -26,7 +26,7 @@ test: .venv/installed-tests
 	$(BIN)/python -m pytest
 # Every notebook but the slowest, whose code is tested without it, and the tests but those that no version can change.
 SAME := training readme browser notebooks badges hub_notebooks sweeps interop svg sandbox folders site players \
-	check_room slides kit teaching troubleshooting benchmarks
+	check_room slides kit teaching troubleshooting benchmarks rerun
 test-colab: .venv-colab/installed
 	.venv-colab/bin/python $(OFFLINE) -m pytest $(SAME:%=--ignore=tests/test_%.py) --ignore=notebooks/06_a_real_language_model.ipynb
 # Random damage to files, FUZZ examples for each property (2000: some minutes).

@@ -62,6 +62,7 @@ def merge_adapter(label, folder, base):
         reason = str(error).strip().split("\n")[0]
         raise LoadError(f"Model {label!r}: peft cannot add {folder} to its base: {reason}") from None
     pairs = sum(name.endswith("lora_A.weight") for name in tensors)
+    merged.requires_grad_(True)  # peft froze the base's weights, to train the adapter's alone
     print(f"{label}: a LoRA adapter of rank {config.get('r')}, added to {pairs} matrices of its base")
     return merged
 

@@ -38,7 +38,7 @@ def measured_methods(family):
 
 
 def measured_smollm2():
-    """What training/measure_smollm2.py stored: "dtype", "samples", "distance", "cosine", and "rows", one a point."""
+    """What training/measure_smollm2.py stored: "dtype", "samples", "distance", "cosine", "curve", and "rows"."""
     return json.loads((ROOT / "models" / "smollm2" / "measured.json").read_text(encoding="utf-8"))
 
 

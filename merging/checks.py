@@ -203,7 +203,7 @@ def shape_message(name, one, other, i):
     if is_vocabulary and one[1:] == other[1:]:
         rows = min(one[0], other[0])
         return (
-            f"{message} The vocabularies differ in size. If the shared rows are the same words, cut the larger: "
+            f"{message} The vocabularies differ in size. If the shared rows are the same tokens, cut the larger: "
             f"model.resize_token_embeddings({rows}), or load both with load_models(..., align=True)."
         )
     return message + " Merge models of the same size."

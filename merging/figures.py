@@ -161,13 +161,13 @@ def draw_parts(results):
             ax.plot(results[host, part], (row, row), color="lightgrey", linewidth=3, zorder=1)
         for model, gains in zip(("clippy", "beer"), zip(*(results[host, part] for part in parts))):
             style = dict(color=COLOURS[model], marker=MARKERS[model], markersize=10, linestyle="")
-            ax.plot(gains, range(len(parts)), **style)
-            ax.annotate(f"{model}'s gain", (gains[0], 0), (0, 11), textcoords="offset points", ha="center", fontsize=12)
+            ax.plot(gains, range(len(parts)), label=f"{model}'s gain", **style)
         for share in (0, 1):
             ax.axvline(share, color="grey", linestyle=":", linewidth=1, zorder=0)
         ax.set_title(f"host: {host}")
         ax.set_xlabel("gain kept (0: as good as base, 1: as the specialist)", fontsize=12)
-        ax.set_ylim(len(parts) - 0.5, -0.9)
+        ax.set_ylim(len(parts) - 0.5, -0.5)
+    figure.legend(*ax.get_legend_handles_labels(), loc="outside upper center", ncols=2, fontsize=12, frameon=False)
     figure.axes[0].set_yticks(range(len(parts)), parts, fontsize=12)
     figure.axes[0].set_ylabel("averaged in from the other model", fontsize=12)
     numbers = "; ".join(f"{host} + {part} {code:.2f}, {beer:.2f}" for (host, part), (code, beer) in results.items())

@@ -183,10 +183,11 @@ def draw_floor(times):
 def draw_memory(curves):
     """Memory over time; curves: name -> (seconds, MB above the start) pairs, ours first."""
     figure, ax = new_figure(9, 3.6)
-    for (name, samples), colour in zip(curves.items(), (COLOURS["merged"], WARM)):
+    for (name, samples), colour, va in zip(curves.items(), (COLOURS["merged"], WARM), ("top", "bottom")):
         ax.plot(*zip(*samples), color=colour, linewidth=3)
-        ax.annotate(name, samples[-1], (4, 8), textcoords="offset points", fontsize=12, color=colour, va="bottom")
-    ax.margins(x=0.14, y=0.1)
+        style = dict(textcoords="offset points", fontsize=12, color=colour, ha="center", va=va)
+        ax.annotate(name, samples[len(samples) // 2], (0, 6 if va == "bottom" else -6), **style)
+    ax.margins(x=0.05, y=0.16)
     ax.set_xlabel("seconds", fontsize=12)
     ax.set_ylabel("memory above the start (MB)", fontsize=12)
     peaks = "; ".join(

@@ -68,15 +68,17 @@ def joined(points, near=0.02):
 
 
 FAR = 0.4  # the left picture shows methods that keep at least this share of both gains
+LEAST = 0.2  # and its axes span at least this much, so that what is nearly equal looks so
 
 
-def draw_methods(table, samples):
+def draw_methods(measured):
     """What each method keeps of the two gains, and what share of its functions and recipes is valid.
 
-    table: method -> {"kept": [(clippy's gain, beer's), one for each seed], "valid": (functions, recipes)}; "clippy" and
-    "beer" in it are the models themselves, on the right only. samples: {"functions": how many for each seed, ...}.
-    Grey dots are single seeds.
+    measured: of measured_methods, or a dict with its "table": method -> {"kept": [(clippy's gain, beer's), one for each
+    seed], "valid": (functions, recipes)}, in which "clippy" and "beer" are the models themselves, on the right only;
+    and its "samples": {"functions": how many for each seed, ...}. Grey dots are single seeds.
     """
+    table, samples = measured["table"], measured["samples"]
     figure, (left, right) = new_figure(13, 5.4, columns=2)
     means = {name: tuple(map(statistics.mean, zip(*row["kept"]))) for name, row in table.items() if name not in COLOURS}
     near = {name: point for name, point in means.items() if min(point) >= FAR}
@@ -85,6 +87,9 @@ def draw_methods(table, samples):
         for seed in table[name]["kept"]:
             left.plot(*zip(point, seed), color="grey", marker=".", linewidth=1, zorder=2)
     left.margins(0.25, 0.1)
+    for low, high, limit in ((*left.get_xlim(), left.set_xlim), (*left.get_ylim(), left.set_ylim)):
+        room = max(0, LEAST - (high - low)) / 2
+        limit(low - room, high + room)
     put_names(left, near)
     left.set_xlabel("clippy's gain kept", fontsize=12)
     left.set_ylabel("beer's gain kept", fontsize=12)
@@ -112,7 +117,7 @@ def draw_valid(ax, valid, samples):
     ax.set_yticks([row + 0.2 for row in rows], list(valid), fontsize=11)
     ax.invert_yaxis()
     ax.set_xlim(0, 1.12)
-    ax.legend(fontsize=11, frameon=False, loc="lower right")
+    ax.legend(fontsize=10, frameon=False, loc="lower center", bbox_to_anchor=(0.5, 1), ncols=2, columnspacing=1)
 
 
 # places for a name, in points from its mark: near ones first, then farther ones, which get a line to the mark
@@ -149,6 +154,6 @@ def put_names(ax, points, fontsize=11):
         taken.append(frame)
 
 
-def dot(x, y, size=7):
+def dot(x, y, size=9):
     """The box that a mark at a place covers, in pixels."""
     return Bbox.from_bounds(x - size, y - size, 2 * size, 2 * size)

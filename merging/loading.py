@@ -222,8 +222,8 @@ def align_vocabularies(loaded):
     for label, (model, tokenizer) in loaded.items():
         if {word: i for word, i in tokenizer.get_vocab().items() if i < common} != words:
             raise MergeError(
-                f"The tokenizers of {first!r} and {label!r} give the same words different numbers: row "
-                "for row, averaging would mix unrelated words. Merge models that share a tokenizer."
+                f"The tokenizers of {first!r} and {label!r} give the same tokens different numbers: row "
+                "for row, averaging would mix unrelated tokens. Merge models that share a tokenizer."
             )
         if rows[label] != common:
             model.resize_token_embeddings(common)

@@ -114,7 +114,10 @@ def input_products(model, batches):
     finally:
         for each in taps:
             each.remove()
-    products = {name: (lower.tril() + lower.tril(-1).T) / tokens for name, lower in products.items()}
+    for total in products.values():  # the upper half in place: fresh memory of this size would cost as much as the rest
+        for start in range(0, len(total), BLOCK):
+            total[:start, start : start + BLOCK] = total[start : start + BLOCK, :start].T
+        total.div_(tokens)
     return {name: products[twin] for name, twin in twins.items()}
 
 

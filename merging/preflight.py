@@ -87,7 +87,7 @@ QUESTIONS = {
     "layers": lambda config, tokenizer: config_setting(config, "num_hidden_layers"),
     "width": lambda config, tokenizer: config_setting(config, "hidden_size"),
     "vocabulary rows": lambda config, tokenizer: config_setting(config, "vocab_size"),
-    "words in the tokenizer": lambda config, tokenizer: len(tokenizer),
+    "tokens in the tokenizer": lambda config, tokenizer: len(tokenizer),
     "output layer": lambda config, tokenizer: "the embedding" if config.tie_word_embeddings else "its own",
     "stored as": lambda config, tokenizer: str(config.dtype or "unknown").removeprefix("torch."),
     "quantised": lambda config, tokenizer: "yes" if getattr(config, "quantization_config", None) else "no",
@@ -149,8 +149,8 @@ def _vocabularies(first, config1, tokenizer1, label, config2, tokenizer2):
         row = min(i for _, i in words1.items() ^ words2.items())
         word1, word2 = (tokenizer.decode([row]) for tokenizer in (tokenizer1, tokenizer2))
         return [
-            f"The tokenizers of {first} and {label} number their words differently: row {row} of the embedding is for "
-            f"{word1!r} in {first} and for {word2!r} in {label}, so averaging would mix unrelated words. Merge models "
+            f"The tokenizers of {first} and {label} number their tokens differently: row {row} of the embedding is for "
+            f"{word1!r} in {first} and for {word2!r} in {label}, so averaging would mix unrelated tokens. Merge models "
             "that share a tokenizer."
         ], []
     if rows1 != rows2:
@@ -158,7 +158,7 @@ def _vocabularies(first, config1, tokenizer1, label, config2, tokenizer2):
             {word for tokenizer in (tokenizer1, tokenizer2) for word, i in tokenizer.get_vocab().items() if i >= rows}
         )
         return [], [
-            f"The embeddings have {rows1} rows in {first} and {rows2} in {label}, with the same words "
+            f"The embeddings have {rows1} rows in {first} and {rows2} in {label}, with the same tokens "
             f"in the first {rows}: load_models cuts them to that"
             + (f", and the merge loses {', '.join(lost[:5])}" if lost else "")
             + ". Other programs want this done before they merge."

@@ -41,13 +41,16 @@ def cards():
     return [*(str(path.relative_to(ROOT)) for path in sorted(ROOT.glob("models/**/README.md"))), "QUIZ.md"]
 
 
-def player(name, number, up=""):
-    """The place of a notebook's view on a page, or "" if its frames are not drawn; up: the way to the site's root."""
+def player(name, number, up="", beside=""):
+    """The place of a notebook's view on a page, or "" if its frames are not drawn; up: the way to the site's root.
+
+    beside: a control whose texts stand beside each other, in place of that control and of the picture.
+    """
     if not (HERE / "frames" / f"{name}.js").is_file():
         return ""
     return (
-        f'<div class="player" data-frames="{name}" data-view="{number}"><noscript>The sliders need JavaScript; '
-        f"the picture below shows one setting.</noscript></div>\n"
+        f'<div class="player" data-frames="{name}" data-view="{number}" data-beside="{beside}"><noscript>'
+        "The sliders need JavaScript; the picture below shows one setting.</noscript></div>\n"
         f'<script defer src="{up}_static/frames/{name}.js"></script>'
     )
 
@@ -108,13 +111,11 @@ def contents(path):
 
 
 def written():
-    """What a merge of the real model wrote: the first function and the first recipe that notebook 06 stores."""
+    """The texts of one merged model that notebook 06 stores, beside each other."""
     notebook = nbformat.read(ROOT / "notebooks" / "06_a_real_language_model.ipynb", as_version=4)
-    cells = [cell for cell in notebook.cells if cell.cell_type == "code" and re.search(r"\bmerged\b", cell.source)]
-    texts = [output.get("data", {}).get("text/html", "") for cell in cells for output in cell.outputs]
-    texts = [text for text in texts if text.startswith(TEXT)]
-    chosen = [next((text for text in texts if key in text), "") for key in ("def ", "hops:")]
-    texts = "".join(f"<div>{text}</div>" for text in chosen if text)
+    cells = [cell for cell in notebook.cells if cell.cell_type == "code" and "one merged model" in cell.source]
+    pages = [output.get("data", {}).get("text/html", "") for cell in cells for output in cell.outputs]
+    texts = "".join(f"<div>{page}</div>" for page in pages if page.startswith(TEXT))
     return f"```{{raw}} html\n<div class='screen'>{texts}</div>\n```"
 
 
@@ -127,7 +128,7 @@ def start_page():
         "solutions": "\n".join(f"{path.stem[:2]} <notebooks/solutions/{path.stem}>" for path in solutions()),
         "cards": "\n".join(name.removesuffix(".md") for name in cards()),
         "written": written(),
-        "player": player("03_merge_all_layers", 1),
+        "player": player("06_a_real_language_model", 0, beside="prompt"),
     }
     return re.sub(r"<!-- (\w+) -->", lambda found: filled[found[1]], text)
 

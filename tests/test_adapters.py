@@ -71,6 +71,11 @@ def test_it_says_what_it_did_and_keeps_the_order_of_the_labels(adapter, capsys):
     assert merged.num_parameters() == loaded["base"].model.num_parameters()
 
 
+def test_it_can_be_trained_as_other_models_can(adapter):
+    model = load_models({"m": adapter}, device="cpu")["m"].model
+    assert all(parameter.requires_grad for parameter in model.parameters())
+
+
 def test_the_base_that_is_given_stays_as_it_is_and_wins(adapter):
     edit(adapter, base_model_name_or_path="nobody/has-this")
     loaded, alone = load_models({"base": BASE, "m": adapter}, device="cpu"), load_models({"base": BASE}, device="cpu")

@@ -14,7 +14,7 @@ from helpers import merge_models
 from merging.loading import FAMILIES, ROOT, load_models
 from merging.scoring import bits_per_byte, heldout_texts, is_function, is_recipe
 from merging.tensors import merge_tensors
-from training import functions, further, recipes, train
+from training import functions, further, measure_methods, recipes, train
 
 LABELS = tuple(FAMILIES["tiny"])
 TINY = ROOT / "models" / "tiny"
@@ -135,3 +135,13 @@ def test_a_smoke_run_of_the_measurements_has_what_the_notebook_draws(tmp_path):
     assert set(found["distance"]) == {"clippy", "beer"} and -1 <= found["cosine"] <= 1
     assert all(set(row["reported"]) == {"functions", "correct", "recipes"} for row in found["rows"])
     assert all(set(row["bits"]) == set(heldout_texts()) for row in found["rows"])
+
+
+def test_a_smoke_run_of_the_methods_has_what_notebook_08_draws(tmp_path):
+    run_module("training.measure_methods", "--smoke", "--out", tmp_path / "m.json")
+    found = json.loads((tmp_path / "m.json").read_text())["tiny"]
+    assert set(found["grid"]) == set(measure_methods.SMOKE)
+    assert set(found["table"]) == {"clippy", "beer", *measure_methods.SMOKE}
+    assert all(
+        len(row["valid"]) == 2 and all(len(gains) == 2 for gains in row["kept"]) for row in found["table"].values()
+    )

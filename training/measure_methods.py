@@ -2,12 +2,12 @@
 
     python -m training.measure_methods                    tiny and smollm2
     python -m training.measure_methods --family tiny      one of them; the other's numbers stay
-    python -m training.measure_methods --smoke --out F    two samples and one value of each knob, as a test
+    python -m training.measure_methods --smoke --out F    four methods, one value of each knob, few samples, as a test
 
 Each method has one knob. Its value is chosen on calibration text by the worse of the two gains kept; what is reported
 are the gains kept on the held-out texts, and sampled functions and recipes. Where a specialist has no gain on the
 held-out texts, a third part of the calibration text reports. Where chance plays, there are three seeds. smollm2, ninety
-times as large, gets the methods without gradients, every other value, one seed, and texts of the chosen values only.
+times as large, gets the methods without gradients, every other value, and texts of the chosen values only.
 """
 
 import argparse
@@ -54,7 +54,8 @@ KNOBS = {  # method -> its knob and the values tried; alpha is the share of clip
 CHANCE = ("DARE", "learned lambdas", "steps from the average", "steps from base")
 GRADIENTS = ("Fisher", "learned lambdas", "steps from the average", "steps from base")
 FEWER = {name: (knob, values[::2]) for name, (knob, values) in KNOBS.items() if name not in GRADIENTS}
-LARGE = dict(functions=1, knobs=FEWER, seeds=SEEDS[:1], each=False)  # for smollm2
+SMOKE = ("average", "DARE", "RegMean", "learned lambdas")
+LARGE = dict(knobs=FEWER, each=False)  # for smollm2
 
 
 def merges(base, pair, fit, tokenizer):
@@ -152,10 +153,10 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--family", choices=("tiny", "smollm2"), help="one family instead of both")
     parser.add_argument("--out", type=Path, default=ROOT / "models" / "methods.json")
-    parser.add_argument("--smoke", action="store_true", help="the least of everything, on tiny")
+    parser.add_argument("--smoke", action="store_true", help="the least of four methods, on tiny")
     arguments = parser.parse_args()
     least = dict(functions=1, recipes=2, seeds=(0,))
-    least |= dict(knobs={method: (knob, values[2:3]) for method, (knob, values) in KNOBS.items()})
+    least |= dict(knobs={method: (knob, values[2:3]) for method, (knob, values) in KNOBS.items() if method in SMOKE})
     known = json.loads(arguments.out.read_text()) if arguments.out.is_file() else {}
     for family in ["tiny"] if arguments.smoke else [arguments.family] if arguments.family else ["tiny", "smollm2"]:
         known[family] = measure(family, **(least if arguments.smoke else LARGE if family == "smollm2" else {}))

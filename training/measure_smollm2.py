@@ -5,7 +5,8 @@
 
 Points: base, eleven averages (alpha is the share of clippy), a grid of task arithmetic, and merges of selected layers.
 The points are measured twice, on tasks and seeds for choosing and on the held-out tasks with other seeds for a report;
-among the selections nothing is chosen, so they have the report only.
+among the selections nothing is chosen, so they have the report only. The curve has bits per byte at 21 alphas, for the
+notebook's slider.
 """
 
 import argparse
@@ -25,6 +26,7 @@ from merging.text import fast_dtype
 from training.functions import HELDOUT_TASKS
 
 ALPHAS = [i / 10 for i in range(11)]
+FINE = [i / 20 for i in range(21)]
 HOSTS = {"clippy": (1.0, 0.0), "beer": (0.0, 1.0)}
 GRID = [(0.4, 0.8), (0.6, 0.6), (0.6, 0.8), (0.8, 0.8)]
 # None of these is among the held-out tasks.
@@ -77,6 +79,17 @@ def written(model, tokenizer, tasks, n_functions, n_recipes, seed):
     }
 
 
+def curve(trio, out, texts, alphas=FINE):
+    """{"alphas": ..., "bits": text -> bits per byte of the average at each alpha}, alpha being the share of clippy."""
+    bits = {kind: [] for kind in texts}
+    for alpha in alphas:
+        place(out, trio, alpha, 1 - alpha)
+        for kind, documents in texts.items():
+            bits[kind].append(round(bits_per_byte(out, trio["base"].tokenizer, documents), 4))
+        print(f"alpha {alpha}: {[values[-1] for values in bits.values()]}", flush=True)
+    return {"alphas": list(alphas), "bits": bits}
+
+
 def measure(name, where, out, tokenizer, texts, n, choose=True):
     """One row: bits per byte on all held-out text, and what `out` writes, on both splits if choose is true."""
     start, row = time.perf_counter(), {"point": name} | where
@@ -114,6 +127,7 @@ def main():
     dtype = fast_dtype(trio["base"].model)
     out = copy.deepcopy(trio["base"].model).to(dtype)
     result = {"dtype": str(dtype).removeprefix("torch."), "samples": n, **geometry(trio), "rows": []}
+    result["curve"] = curve(trio, out, texts, FINE[:: 20 if arguments.smoke else 1])
     for name, at in (todo | parts).items():
         if name in todo:
             place(out, trio, *at)

@@ -129,14 +129,24 @@
     const [textRoom, text] = stack("pre", {}, data.texts.filter(Boolean));
     const controls = data.controls.map((control, i) => kinds[control.kind](control.name, (pick) => change(i, pick)));
 
+    /* In place of one control and of the picture: the texts of all that it offers, beside each other. */
+    const beside = data.controls.findIndex(({ name }) => name === box.dataset.beside);
+    const columns = (beside < 0 ? [] : walk(data, find(data, [])).levels[beside].options).map((option) =>
+      make("pre", { tabindex: 0, "aria-label": option }),
+    );
+    const write = (pre, [, , at, bold]) =>
+      pre.replaceChildren(make("b", {}, data.texts[at].slice(0, bold)), data.texts[at].slice(bold));
+
     const draw = () => {
       const { levels, frame } = walk(data, picks);
-      const [parts, wordsAt, textAt, bold] = frame;
+      const [parts, wordsAt] = frame;
       const locked = data.controls.some(({ kind }, i) => kind === "button" && picks[i]);
       controls.forEach((control, i) => {
         const { options, label } = levels[i];
         control.show(label ?? data.controls[i].label, options, picks[i], locked);
       });
+      columns.forEach((pre, j) => write(pre, walk(data, picks.map((pick, i) => (i === beside ? j : pick))).frame));
+      if (columns.length) return;
       const holder = document.createElement("template");
       const source = parts.map((part) => data.parts[part]).join("");
       holder.innerHTML = source.replace(WORDS, () => escape(data.words[wordsAt]));
@@ -144,8 +154,7 @@
       picture.setAttribute("aria-label", svg.getAttribute("aria-label"));
       picture.replaceChildren(...panels(svg));
       words.textContent = data.words[wordsAt];
-      const shown = data.texts[textAt];
-      text.replaceChildren(make("b", {}, shown.slice(0, bold)), shown.slice(bold));
+      write(text, frame);
     };
 
     /* After a move, the controls behind it keep their label if it is still offered, or go to where they start. */
@@ -178,11 +187,11 @@
 
     box.setAttribute("role", "group");
     box.setAttribute("aria-label", `Player ${number}`);
+    const shown = controls.filter((_, i) => i !== beside);
     box.replaceChildren(
-      make("div", { class: "player-controls" }, ...controls.map(({ element }) => element)),
-      picture,
-      wordsRoom,
-      ...(data.texts.some(Boolean) ? [textRoom] : []),
+      make("div", { class: "player-controls" }, ...shown.map(({ element }) => element)),
+      ...(columns.length ? [make("div", { class: "player-texts" }, ...columns)] : [picture, wordsRoom]),
+      ...(data.texts.some(Boolean) && !columns.length ? [textRoom] : []),
     );
     read();
     return read;
