@@ -4,6 +4,7 @@ errors      what a refused load or merge raises
 files       the JSON files of a checkpoint folder, and what its tokenizer needs
 palette     one colour, marker and hatch for each model
 quiet       no reports of transformers in a cell
+room        how much memory models take, and whether it is there
 gguf        a GGUF file as a checkpoint folder
 adapters    LoRA adapters as models of their own
 text        prompts, and how a model continues them

@@ -16,6 +16,7 @@ from merging.errors import LoadError, MergeError
 from merging.files import PACKED, check_files, has_tokenizer, read_config, reason
 from merging.gguf import PACKAGE, dequantised, gguf_file, package_file
 from merging.quiet import quiet
+from merging.room import bare_tensors, check_room, float32_bytes
 
 ROOT = Path(__file__).resolve().parents[1]
 FAMILIES = {
@@ -56,13 +57,15 @@ def load_models(family=None, device=None, align=True):
     or its folder. An adapter is added to the model labelled "base", else to the base that it names. align=True
     cuts every embedding to the rows that all models have, so that they can be merged; align=False leaves the models as
     they are.
-    Raises LoadError (missing folder, unknown family or id, Hub out of reach, damaged files, an adapter of another base)
-    and MergeError (tokenizers that disagree).
+    Raises LoadError (missing folder, unknown family or id, Hub out of reach, damaged files, an adapter of another base,
+    too little memory) and MergeError (tokenizers that disagree).
     """
     family = family or os.environ.get("MODEL_FAMILY") or "tiny"
     sources = family if isinstance(family, dict) else FAMILIES[check_family(family)]
     device = device or get_device()
     folders = {label: find_folder(label, source) for label, source in sources.items()}
+    if device == "cpu":
+        check_room({label: _needed(folder, folders.get("base")) for label, folder in folders.items()})
     loaded = {label: _load(label, folder, device) for label, folder in folders.items() if not is_adapter(folder)}
     for label, folder in folders.items():
         if label not in loaded:
@@ -70,6 +73,16 @@ def load_models(family=None, device=None, align=True):
             loaded[label] = LoadedModel(merge_adapter(label, folder, base.model), base.tokenizer)
     loaded = {label: loaded[label] for label in sources}
     return align_vocabularies(loaded) if align else loaded
+
+
+def _needed(folder, base):
+    """Bytes that a model takes in float32, an adapter as much as its base; 0 if the configuration cannot be read."""
+    folder = base if base and is_adapter(folder) else folder
+    try:
+        check_files(folder)
+        return float32_bytes(bare_tensors(read_config(folder)))
+    except Exception:  # what is wrong with it will be said when it is loaded
+        return 0
 
 
 def _load_base(label, folder, device):

@@ -1,10 +1,8 @@
 """What can be known about models before their weights are loaded: may they be averaged?"""
 
-import copy
 from typing import NamedTuple
 
-import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoTokenizer
 
 from merging.adapters import adapter_config, base_of, is_adapter
 from merging.checks import ARCHITECTURE, config_setting
@@ -12,7 +10,7 @@ from merging.errors import LoadError
 from merging.files import check_files, read_config, reason
 from merging.gguf import cache
 from merging.loading import find_folder
-from merging.quiet import quiet
+from merging.room import bare_tensors, float32_bytes, in_words
 from merging.tensors import other_parts
 
 
@@ -61,7 +59,7 @@ def preflight(sources):
                 f"{label} is quantised: its numbers are codes, and the average of two codes means nothing. Take the "
                 "release in float32, bfloat16 or float16."
             )
-    first, tensors = next(iter(configs), None), {label: _tensors(config) for label, config in configs.items()}
+    first, tensors = next(iter(configs), None), {label: bare_tensors(config) for label, config in configs.items()}
     notes += _other_parts(first, tensors[first]) if tensors.get(first) else []
     for label in list(configs)[1:]:
         refusals += _differences(first, configs[first], label, configs[label])
@@ -78,7 +76,8 @@ def preflight(sources):
         [question, *(answer(configs[label], tokenizers[label]) if label in configs else "" for label in sources)]
         for question, answer in QUESTIONS.items()
     ]
-    rows.append(["takes in float32", *(_size(tensors.get(label)) for label in sources)])
+    sizes = (float32_bytes(tensors.get(label, {})) for label in sources)
+    rows.append(["takes in float32", *(in_words(size) if size else "unknown" for size in sizes)])
     return Preflight(rows, refusals, notes)
 
 
@@ -102,22 +101,6 @@ def _base_folder(label, folder, sources):
     name = "the model labelled base" if given else base
     note = f"{label} is a LoRA adapter of rank {rank}, a small correction: load_models adds it to {name}."
     return find_folder(f"base of {label}", base, weights=False), note
-
-
-def _tensors(config):
-    """name -> tensor without numbers of the model that a configuration describes; {} if it cannot be built."""
-    try:
-        with torch.device("meta"), quiet():
-            model = AutoModelForCausalLM.from_config(copy.deepcopy(config), trust_remote_code=False)
-    except Exception:
-        return {}
-    return dict(model.named_parameters())
-
-
-def _size(tensors):
-    """The memory that a model takes in float32, as words."""
-    nbytes = 4 * sum(tensor.numel() for tensor in (tensors or {}).values())
-    return f"{nbytes / 1e9:.2f} GB" if nbytes > 1e8 else f"{nbytes / 1e6:.1f} MB" if nbytes else "unknown"
 
 
 def _other_parts(label, tensors):
