@@ -65,7 +65,7 @@ def load_models(family=None, device=None, align=True):
     device = device or get_device()
     folders = {label: find_folder(label, source) for label, source in sources.items()}
     if device == "cpu":
-        check_room({label: _needed(folder, folders.get("base")) for label, folder in folders.items()})
+        check_room({f"{label!r} ({path})": _needed(path, folders.get("base")) for label, path in folders.items()})
     loaded = {label: _load(label, folder, device) for label, folder in folders.items() if not is_adapter(folder)}
     for label, folder in folders.items():
         if label not in loaded:

@@ -56,7 +56,7 @@ def container_limits(own=Path("/proc/self/cgroup"), limits=LIMITS):
 
 
 def check_room(needed):
-    """Raise LoadError if models do not fit into the free memory; needed: label -> bytes."""
+    """Raise LoadError if models do not fit into the free memory; needed: what a model is called -> bytes."""
     total, free = sum(needed.values()), free_memory()
     if total > free:
         raise LoadError(

@@ -113,7 +113,7 @@ def test_the_last_of_many_fast_moves_wins_and_no_old_text_stays(notebook):
         before = None
         while before != text.inner_text():
             before = text.inner_text()
-            page.wait_for_timeout(2000)
+            page.wait_for_timeout(5000)
         return before
 
     press(page, handle, "Home")
@@ -123,7 +123,8 @@ def test_the_last_of_many_fast_moves_wins_and_no_old_text_stays(notebook):
     for _ in range(12):
         page.keyboard.press("ArrowLeft")
     assert wait_until(page, lambda: "alpha = 0.00" in words.inner_text())
-    assert settled() == slowly and len(slowly) > 100
+    assert wait_until(page, lambda: text.inner_text() == slowly) and len(slowly) > 100
+    assert settled() == slowly  # and nothing older is written over it
 
 
 # The height of a view in every frame from now on; the least of them stays in window.least.
