@@ -13,25 +13,18 @@ import json
 import os
 import platform
 import re
-import shutil
 import statistics
 import subprocess
 import sys
-import tempfile
-import time
 from pathlib import Path
 
 import torch
 import transformers
-import yaml
-from transformers import GPTNeoConfig, GPTNeoForCausalLM
 
 import helpers
-from benchmarks import methods, real_model
+from benchmarks import disk, methods, real_model
 from benchmarks.timing import NEO, SMOKE, median_times, random_model, seconds_of
-from merging.interop import mergekit_recipe
 from merging.loading import ROOT
-from merging.stored import Stored, header_bytes
 
 BIG = dict(vocab_size=50257, hidden_size=2048, num_layers=18, num_heads=16, attention_types=[[["global", "local"], 9]])
 
@@ -50,13 +43,15 @@ FRESH = {
     "four_second": ("the second", 5 / 3),
     "four_new": ("`average_models` of the 4 into a new model", 5 / 3),
 }
-DISK = {
-    "ours": "`merge_checkpoints` (imports apart)",
-    "copy": "copying one of the files: half of the reads, the same writes",
-    "mergekit": "mergekit, called from Python (imports apart)",
-    "command": "the command `mergekit-yaml` (imports included)",
+IMPORTS = {
+    "import_torch": ("`import torch`", "import torch"),
+    "import_auto": (
+        "transformers' `AutoModelForCausalLM`, torch included",
+        "from transformers import AutoModelForCausalLM",
+    ),
+    "import_helpers": ("`import helpers`, which needs both", "import helpers"),
 }
-ROWS = {**MEMORY, **FRESH, **DISK, **methods.ROWS, **real_model.ROWS}
+ROWS = {**MEMORY, **FRESH, **IMPORTS, **disk.ROWS, **methods.ROWS, **real_model.ROWS}
 
 
 @torch.no_grad()
@@ -133,87 +128,6 @@ print(json.dumps(first_merges(*json.loads(sys.argv[1]))))"""
     return {name: (median(name, lambda run: 1), median(name, lambda run: run["floor"])) for name in FRESH}
 
 
-def random_checkpoint(folder, settings, seed):
-    """A checkpoint of random float32 weights, written tensor by tensor."""
-    config = GPTNeoConfig(**settings, architectures=["GPTNeoForCausalLM"], dtype="float32")
-    config.save_pretrained(folder)
-    with torch.device("meta"):
-        tensors = {
-            name: Stored(folder, 0, "F32", tuple(tensor.shape))
-            for name, tensor in GPTNeoForCausalLM(config).named_parameters()
-        }
-    dice, names = torch.Generator().manual_seed(seed), sorted(tensors)
-    with open(folder / "model.safetensors", "wb") as out:
-        out.write(header_bytes(names, tensors))
-        for name in names:
-            out.write(torch.empty(tensors[name].shape).normal_(0, 0.02, generator=dice).numpy())
-    return folder
-
-
-# Not resource.getrusage: its peak is handed down from the process that starts this one.
-MEASURE = """
-import re, sys, time
-{imports}
-peak = lambda: int(re.search(r"VmHWM:\\s+(\\d+)", open("/proc/self/status").read())[1]) / 1e3
-before, start = peak(), time.perf_counter()
-{action}
-print(time.perf_counter() - start, peak() - before)
-"""
-OURS = dict(
-    imports="from merging.checkpoints import merge_checkpoints",
-    action="merge_checkpoints(sys.argv[1:3], [0.3, 0.7], sys.argv[3])",
-)
-MERGEKIT = dict(
-    imports="""
-import yaml
-from mergekit.config import MergeConfiguration
-from mergekit.merge import MergeOptions, run_merge""",
-    action="""
-recipe = MergeConfiguration.model_validate(yaml.safe_load(open(sys.argv[1])))
-run_merge(recipe, sys.argv[2], MergeOptions(quiet=True))""",
-)
-
-
-def in_process(kind, *arguments):
-    """(seconds, growth of the peak in MB) of a merge in a fresh Python, its imports apart."""
-    done = subprocess.run(
-        [sys.executable, "-c", MEASURE.format(**kind), *map(str, arguments)], cwd=ROOT, capture_output=True, text=True
-    )
-    if done.returncode:
-        raise RuntimeError(done.stderr)
-    return tuple(map(float, done.stdout.split()))
-
-
-def on_disk(folder, settings, rounds, peer=True):
-    """name -> (median seconds, median growth of the peak in MB or None)."""
-    sources = [folder / "one", folder / "other"]
-    for seed, source in enumerate(sources):
-        random_checkpoint(source, settings, seed)
-    recipe = folder / "recipe.yml"
-    recipe.write_text(yaml.safe_dump(mergekit_recipe(sources, [0.3, 0.7])))
-    results = {}
-    for _ in range(rounds):
-
-        def note(name, values):
-            results.setdefault(name, []).append(values)
-            shutil.rmtree(folder / "merged", ignore_errors=True)
-
-        start = time.perf_counter()
-        shutil.copyfile(sources[0] / "model.safetensors", folder / "copy")
-        note("copy", (time.perf_counter() - start, 0))
-        note("ours", in_process(OURS, *sources, folder / "merged"))
-        if peer:
-            note("mergekit", in_process(MERGEKIT, recipe, folder / "merged"))
-            start = time.perf_counter()
-            subprocess.run(
-                [Path(sys.executable).with_name("mergekit-yaml"), recipe, folder / "merged"],
-                check=True,
-                capture_output=True,
-            )
-            note("command", (time.perf_counter() - start, 0))
-    return {name: tuple(map(statistics.median, zip(*values))) for name, values in results.items()}
-
-
 def processor():
     """Name, cores and hardware threads of the processor, as far as the system tells."""
     info = Path("/proc/cpuinfo")
@@ -252,14 +166,13 @@ def fresh_table(fresh):
         yield f"| `{name}` | {what} | {seconds:.3f} | {ratio / floors:.2f} |"
 
 
-def disk_table(disk):
-    """The lines of the table of merges from disk to disk."""
-    yield "| row | what | seconds | times merge_checkpoints | peak memory grows by (MB) |"
-    yield "|:--|:--|--:|--:|--:|"
-    for name, what in DISK.items():
-        seconds, growth = disk[name]
-        peak = f"{growth:.0f}" if name in ("ours", "mergekit") else ""
-        yield f"| `{name}` | {what} | {seconds:.2f} | {seconds / disk['ours'][0]:.2f} | {peak} |"
+def import_table(rounds):
+    """The lines of the table of imports, each in fresh processes."""
+    yield "| row | what | seconds |"
+    yield "|:--|:--|--:|"
+    run = lambda code: seconds_of(lambda: subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True))
+    for name, (what, code) in IMPORTS.items():
+        yield f"| `{name}` | {what} | {statistics.median(run(code) for _ in range(rounds)):.2f} |"
 
 
 WARM = """\
@@ -280,19 +193,15 @@ def main():
     seconds = in_memory(small, 3 * rounds, device)
     alone = on_one_thread(in_memory, small, rounds, device) if device == "cpu" else {}
     fresh = in_fresh_processes(small, rounds, device)
-    with tempfile.TemporaryDirectory() as scratch:
-        disk = on_disk(Path(scratch), small, rounds)
-    with tempfile.TemporaryDirectory() as scratch:
-        big_seconds, growth = on_disk(Path(scratch), big, 1, peer=False)["ours"]
     sections = [
         f"# Merging, measured\n\n`make bench` on {where}. Medians of {rounds} rounds or more.",
         f"## In memory, warm: GPT-Neo-125M's shape, float32, on {device}\n\n{WARM}",
         "\n".join(memory_table(seconds, alone)),
         f"## In memory, in a fresh process: the same shape\n\n{FIRST.format(rounds=rounds)}",
         "\n".join(fresh_table(fresh)),
-        "## From disk to disk, two checkpoints of that shape",
-        "\n".join(disk_table(disk)),
-        f"Two checkpoints of 4 GB: {big_seconds:.1f} s, and the peak memory grows by {growth:.0f} MB.",
+        "## Imports, in a fresh process",
+        "\n".join(import_table(rounds)),
+        *disk.sections(small, big, rounds),
         *methods.sections(small, rounds, device),
         *real_model.sections("tiny" if arguments.smoke else "smollm2", rounds),
     ]

@@ -67,7 +67,7 @@ def as_in_use(model):
 
 # --- RegMean ----------------------------------------------------------------------------------------------------
 
-BLOCK = 256  # columns of a product that are computed at a time
+BLOCK = 384  # columns of a product that are computed at a time
 
 
 def linear_layers(model):
