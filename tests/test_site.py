@@ -212,6 +212,24 @@ def test_pages_load_from_a_folder_fit_the_screen_and_can_be_read(site, width, sc
     assert outside == [] and len(page.asked) > len(NAMES)
 
 
+# What is not right on paper: things that stay where the window is (they would lie on every sheet), and scrollers.
+UNPRINTABLE = """() => [...document.querySelectorAll('body *')].filter((node) => {
+    const style = getComputedStyle(node), box = node.getBoundingClientRect();
+    const scrolls = [style.overflowX, style.overflowY].some((value) => ['auto', 'scroll'].includes(value));
+    return box.width * box.height && (style.position === 'fixed' || (scrolls && node.closest('article')));
+}).map((node) => node.outerHTML.slice(0, 80))"""
+
+
+@in_chromium
+def test_a_printed_page_has_nothing_that_covers_or_scrolls(site, opened):
+    page = opened(viewport={"width": 800, "height": 1100})
+    page.emulate_media(media="print")
+    for name in NAMES:
+        page.goto((site / f"{name}.html").as_uri())
+        assert page.evaluate(UNPRINTABLE) == [], name
+        assert len(page.locator("article").inner_text()) > 300, name
+
+
 @in_chromium
 def test_search_finds_a_word_and_dark_can_be_chosen(site, opened):
     page = opened()
