@@ -23,15 +23,14 @@ WARM = {
     "mergekit": "mergekit, called from Python (imports apart)",
     "command": "the command `mergekit-yaml` (imports included)",
 }
-# name -> (what, number of sources, their dtype); without a number it is the copy that the rows of its dtype refer to
+# name -> (what, number of sources, their dtype)
 COLD = {
-    "cold_copy": ("copying one file", None, "float32"),
     "cold_two": ("`merge_checkpoints` of two", 2, "float32"),
     "cold_four": ("of four", 4, "float32"),
-    "cold_copy_bfloat16": ("copying one file in bfloat16", None, "bfloat16"),
-    "cold_two_bfloat16": ("`merge_checkpoints` of two in bfloat16", 2, "bfloat16"),
+    "cold_two_bfloat16": ("of two in bfloat16", 2, "bfloat16"),
     "cold_four_bfloat16": ("of four in bfloat16", 4, "bfloat16"),
 }
+PIECE = 1 << 23  # bytes that plain reading and writing take at a time
 ROWS = {**WARM, **COLD}
 
 # Not resource.getrusage: its peak is handed down from the process that starts this one.
@@ -86,11 +85,6 @@ def in_process(kind, *arguments):
     return tuple(map(float, done.stdout.split()))
 
 
-def copy_file(source, folder):
-    """Seconds of a plain copy of a checkpoint's weights."""
-    return seconds_of(lambda: shutil.copyfile(source / "model.safetensors", folder / "copy"))
-
-
 def warm(folder, settings, rounds, peer=True):
     """name -> (median seconds, median growth of the peak in MB) of the rows in WARM; without `peer` not mergekit's."""
     sources = [random_checkpoint(folder / f"model{seed}", settings, seed) for seed in range(2)]
@@ -98,7 +92,7 @@ def warm(folder, settings, rounds, peer=True):
     recipe.write_text(yaml.safe_dump(mergekit_recipe(sources, [0.5, 0.5])))
     command = [Path(sys.executable).with_name("mergekit-yaml"), recipe, merged]
     actions = {
-        "copy": lambda: (copy_file(sources[0], folder), 0),
+        "copy": lambda: (seconds_of(lambda: shutil.copyfile(weights(sources[0]), folder / "copy")), 0),
         "ours": lambda: in_process(OURS, merged, *sources),
         "mergekit": lambda: in_process(MERGEKIT, merged, recipe),
         "command": lambda: (seconds_of(lambda: subprocess.run(command, check=True, capture_output=True)), 0),
@@ -110,30 +104,50 @@ def warm(folder, settings, rounds, peer=True):
     return {name: tuple(map(statistics.median, zip(*values))) for name, values in results.items()}
 
 
+def weights(source):
+    """The file of a checkpoint's weights."""
+    return source / "model.safetensors"
+
+
 def forget(sources):
     """Have the system drop what it holds of these files in memory: the next read comes from the disk."""
     os.sync()  # only what is written can be dropped
     for source in sources:
-        with open(source / "model.safetensors", "rb") as file:
+        with open(weights(source), "rb") as file:
             os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
 
+def read_and_write(sources, out):
+    """Read all files one after the other, and write as much as one of them holds."""
+    piece = bytearray(PIECE)
+    for source in sources:
+        with open(weights(source), "rb", buffering=0) as file:
+            while file.readinto(piece):
+                pass
+    with open(out, "wb", buffering=0) as file:
+        for _ in range(0, weights(sources[0]).stat().st_size, PIECE):
+            file.write(piece)
+
+
 def cold(folder, settings, rounds):
-    """name -> median seconds of the rows in COLD, each after forget()."""
+    """name -> (median seconds, median seconds of read_and_write) of the rows in COLD, each after forget()."""
     sources = {
         dtype: [random_checkpoint(folder / f"{dtype}{seed}", settings, seed, dtype) for seed in range(4)]
         for dtype in ("float32", "bfloat16")
     }
-    seconds = {name: [] for name in COLD}
-    for _ in range(rounds):
+    seconds = {name: ([], []) for name in COLD}
+    for round in range(rounds):
         for name, (_, n, dtype) in COLD.items():
-            forget(sources[dtype])
-            if n:
-                seconds[name].append(in_process(OURS, folder / "merged", *sources[dtype][:n])[0])
-                shutil.rmtree(folder / "merged")
-            else:
-                seconds[name].append(copy_file(sources[dtype][0], folder))
-    return {name: statistics.median(values) for name, values in seconds.items()}
+            some = sources[dtype][:n]
+            actions = [
+                lambda: in_process(OURS, folder / "merged", *some)[0],
+                lambda: seconds_of(lambda: read_and_write(some, folder / "plain")),
+            ]
+            for i in (0, 1) if round % 2 else (1, 0):
+                forget(some)
+                seconds[name][i].append(actions[i]())
+            shutil.rmtree(folder / "merged")
+    return {name: tuple(map(statistics.median, both)) for name, both in seconds.items()}
 
 
 def warm_table(measured):
@@ -146,13 +160,13 @@ def warm_table(measured):
         yield f"| `{name}` | {what} | {seconds:.2f} | {seconds / measured['ours'][0]:.2f} | {peak} |"
 
 
-def cold_table(seconds):
+def cold_table(measured):
     """The lines of the table of the rows in COLD."""
-    yield "| row | what | seconds | times copying one file |"
-    yield "|:--|:--|--:|--:|"
-    copies = {dtype: seconds[name] for name, (_, n, dtype) in COLD.items() if n is None}
-    for name, (what, _, dtype) in COLD.items():
-        yield f"| `{name}` | {what} | {seconds[name]:.2f} | {seconds[name] / copies[dtype]:.2f} |"
+    yield "| row | what | seconds | the same reads and a write, plainly | ratio |"
+    yield "|:--|:--|--:|--:|--:|"
+    for name, (what, _, _) in COLD.items():
+        ours, plain = measured[name]
+        yield f"| `{name}` | {what} | {ours:.2f} | {plain:.2f} | {ours / plain:.2f} |"
 
 
 def sections(settings, big, rounds):
