@@ -209,9 +209,12 @@ def spread(values):
     )
 
 
+FAST = ("03_merge_all_layers", "04_merge_selected_layers", "05_hierarchical_merging", "06_a_real_language_model")
+
+
 def main():
     with jupyterlab(characters=None) as address, chromium() as page:
-        for name in ("03_merge_all_layers", "04_merge_selected_layers", "05_hierarchical_merging"):
+        for name in FAST:
             run_all(page, address, name + ".ipynb")
             for i in range(views(page).count()):
                 handle = views(page).nth(i).locator(SLIDERS).first
