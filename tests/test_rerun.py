@@ -6,6 +6,7 @@ in a kernel. Texts are cut short, since what is tested is what cells do to names
 
 import contextlib
 import io
+import itertools
 import sys
 import warnings
 
@@ -17,6 +18,7 @@ from transformers import GenerationMixin
 import helpers
 import merging.calibration
 import merging.scoring
+import merging.views
 from merging.loading import ROOT
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))
@@ -27,11 +29,8 @@ BACK = 4
 def little(monkeypatch):
     """Documents of 300 characters, continuations of 8 tokens."""
     cut = lambda texts: {kind: [document[:300] for document in documents[:8]] for kind, documents in texts.items()}
-    heldout, calibration, generate = (
-        merging.scoring.heldout_texts,
-        merging.calibration.calibration_texts,
-        GenerationMixin.generate,
-    )
+    heldout, calibration = merging.scoring.heldout_texts, merging.calibration.calibration_texts
+    generate, stream = GenerationMixin.generate, merging.views.stream_text
     monkeypatch.setattr(helpers, "heldout_texts", lambda: cut(heldout()))
     monkeypatch.setattr(merging.calibration, "calibration_texts", lambda part: cut(calibration(part)))
     monkeypatch.setattr(
@@ -41,6 +40,7 @@ def little(monkeypatch):
             model, ids, max_length=min(max_length, ids.shape[1] + 8), **options
         ),
     )
+    monkeypatch.setattr(merging.views, "stream_text", lambda *arguments: itertools.islice(stream(*arguments), 8))
     monkeypatch.chdir(ROOT / "notebooks")
 
 
