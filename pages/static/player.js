@@ -66,6 +66,27 @@
     });
   };
 
+  /* The picture's panels in a frame that has its name. */
+  const framed = (svg) => {
+    const name = svg.getAttribute("aria-label");
+    return make("div", { class: "player-picture", role: "img", "aria-label": name }, ...panels(svg));
+  };
+
+  /* Make an old element equal to a fresh one by changing what differs: the rest is not laid out or painted again. */
+  const update = (old, fresh) => {
+    if (old.isEqualNode(fresh)) return;
+    if (old.nodeName !== fresh.nodeName || old.nodeType !== Node.ELEMENT_NODE) {
+      old.replaceWith(fresh);
+      return;
+    }
+    for (const name of old.getAttributeNames()) if (!fresh.hasAttribute(name)) old.removeAttribute(name);
+    for (const { name, value } of fresh.attributes)
+      if (old.getAttribute(name) !== value) old.setAttribute(name, value);
+    const [before, after] = [[...old.childNodes], [...fresh.childNodes]];
+    if (before.length === after.length) after.forEach((child, i) => update(before[i], child));
+    else old.replaceChildren(...after);
+  };
+
   /* A control of a kind: an element to show, and ways to set and to read its place among the options. */
   const kinds = {
     range: (name, changed) => {
@@ -119,12 +140,14 @@
 
   const longest = (texts) => [...texts].sort((a, b) => b.length - a.length).slice(0, 12);
 
+  let noted; // the timer after which the address tells the last setting
+
   const start = (box, number) => {
     const data = window.players?.[box.dataset.frames]?.[box.dataset.view];
     if (!data) return null;
     box.id = `player-${number}`;
     let picks;
-    const picture = make("div", { class: "player-picture", role: "img" });
+    const picture = make("div");
     const [wordsRoom, words] = stack("p", { role: "status" }, longest(data.words));
     const [textRoom, text] = stack("pre", {}, data.texts.filter(Boolean));
     const controls = data.controls.map((control, i) => kinds[control.kind](control.name, (pick) => change(i, pick)));
@@ -151,8 +174,7 @@
       const source = parts.map((part) => data.parts[part]).join("");
       holder.innerHTML = source.replace(WORDS, () => escape(data.words[wordsAt]));
       const svg = holder.content.firstElementChild;
-      picture.setAttribute("aria-label", svg.getAttribute("aria-label"));
-      picture.replaceChildren(...panels(svg));
+      update(picture, framed(svg));
       words.textContent = data.words[wordsAt];
       write(text, frame);
     };
@@ -165,7 +187,8 @@
       const starts = walk(data, find(data, labels)).levels.map(({ start }, k) => (k > i ? start : undefined));
       picks = find(data, labels.map((label, k) => starts[k] ?? label));
       draw();
-      history.replaceState(null, "", `#${[box.id, ...setting()].join("&")}`);
+      clearTimeout(noted); // browsers allow a page some hundred addresses a minute, and a held key asks for more
+      noted = setTimeout(() => history.replaceState(null, "", `#${[box.id, ...setting()].join("&")}`), 200);
     };
 
     const setting = () =>
@@ -206,10 +229,9 @@
 
   document.addEventListener("DOMContentLoaded", () => {
     for (const svg of document.querySelectorAll(".picture > svg")) {
-      const name = svg.getAttribute("aria-label");
-      const picture = make("div", { class: "player-picture", role: "img", "aria-label": name });
-      svg.replaceWith(picture);
-      picture.append(...panels(svg));
+      const place = make("div");
+      svg.replaceWith(place);
+      place.replaceWith(framed(svg));
     }
     const boxes = [...document.querySelectorAll(".player[data-frames]")];
     const readers = boxes.map((box, i) => start(box, i + 1)).filter(Boolean);
