@@ -86,10 +86,15 @@ def lacking(wheels, root=ROOT):
     return sorted(required(root) - there)
 
 
-def write_scripts(folder, version):
-    """install.sh and install.bat with the Python version that the wheels are for."""
-    values = {"@VERSION@": version, "@WITH@": " ".join(files(WITH)), "@ALONE@": " ".join(files(ALONE))}
-    for name, end in (("install.sh", "\n"), ("install.bat", "\r\n")):
+def write_scripts(folder, version, tag):
+    """START_HERE.txt and the scripts that install, with the Python version and the platform that the wheels are for."""
+    values = {
+        "@VERSION@": version,
+        "@PLATFORM@": tag,
+        "@WITH@": " ".join(files(WITH)),
+        "@ALONE@": " ".join(files(ALONE)),
+    }
+    for name, end in (("START_HERE.txt", "\r\n"), ("install.sh", "\n"), ("install.bat", "\r\n")):
         text = (ROOT / "teaching" / name).read_text(encoding="utf-8")
         for mark, value in values.items():
             text = text.replace(mark, value)
@@ -117,8 +122,8 @@ def make_kit(wheels, out=OUT, platform=None, root=ROOT):
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(root / path, folder / path)
     shutil.move(wheels, folder / "wheels")
-    write_scripts(folder, version)
     tag = platform or re.sub(r"\W", "_", sysconfig.get_platform())
+    write_scripts(folder, version, tag)
     target = out / f"{NAME}-python{version}-{tag}.zip"
     write_zip(folder, target)
     return target

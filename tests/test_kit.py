@@ -4,13 +4,15 @@ import re
 import shutil
 import subprocess
 import sys
+import sysconfig
 import zipfile
 
 import pytest
 
 from merging.loading import ROOT
-from teaching import kit
+from teaching import fits, kit
 
+TAG = re.sub(r"\W", "_", sysconfig.get_platform())
 VERSION = f"{sys.version_info.major}.{sys.version_info.minor}"
 
 
@@ -28,14 +30,25 @@ def wheels(tmp_path):
 def small_root(tmp_path):
     """A git clone with a few files of the series, and a site that was built."""
     root = tmp_path / "clone"
-    for name in ("README.md", "helpers.py", "Makefile", "site/index.html", *kit.WITH, *kit.ALONE, kit.PINS):
+    for name in (
+        "README.md",
+        "helpers.py",
+        "Makefile",
+        "teaching/fits.py",
+        "site/index.html",
+        *kit.WITH,
+        *kit.ALONE,
+        kit.PINS,
+    ):
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_text("a page") if name.startswith("site") else shutil.copy(ROOT / name, root / name)
     for inner in ("scale.txt", "site.txt"):
         shutil.copy(ROOT / "requirements" / inner, root / "requirements")
     git = ["git", "-C", str(root)]
     subprocess.run([*git, "init", "-q"], check=True)
-    subprocess.run([*git, "add", "README.md", "helpers.py", "Makefile", "requirements", "requirements.txt"], check=True)
+    subprocess.run(
+        [*git, "add", "README.md", "helpers.py", "Makefile", "teaching", "requirements", "requirements.txt"], check=True
+    )
     (root / "scratch.txt").write_text("not of the series")
     return root
 
@@ -80,7 +93,8 @@ def test_the_zip_holds_the_series_the_wheels_and_the_scripts(wheels, small_root,
         inside = {name.removeprefix("merging-kit/") for name in archive.namelist()}
         assert archive.read("merging-kit/helpers.py") == (ROOT / "helpers.py").read_bytes()
     assert {"README.md", "Makefile", "requirements/pins.txt", "site/index.html"} <= inside
-    assert {f"wheels/{name}" for name in names} | {"install.sh", "install.bat"} <= inside
+    assert {f"wheels/{name}" for name in names} | {"START_HERE.txt", "install.sh", "install.bat"} <= inside
+    assert "teaching/fits.py" in inside
     assert "scratch.txt" not in inside and not any(name.startswith(".git/") for name in inside)
     assert f"python{VERSION}" in target.name
 
@@ -98,10 +112,12 @@ def test_without_git_it_says_so(tmp_path):
 
 
 def test_the_scripts_install_from_the_folder_alone(tmp_path):
-    kit.write_scripts(tmp_path, VERSION)
+    kit.write_scripts(tmp_path, VERSION, TAG)
+    for name in ("START_HERE.txt", "install.sh", "install.bat"):
+        text = (tmp_path / name).read_text()
+        assert "@" not in text.replace("@echo", "") and VERSION in text and TAG in text
     for name in ("install.sh", "install.bat"):
         text = (tmp_path / name).read_text()
-        assert "@" not in text.replace("@echo", "")
         pip = [line for line in text.splitlines() if "pip install" in line]
         assert len(pip) == 2 and all("--no-index --find-links wheels" in line for line in pip)
         assert all(f"-r {file}" in pip[0] for file in kit.WITH) and all(f"-r {file}" in pip[1] for file in kit.ALONE)
@@ -109,10 +125,61 @@ def test_the_scripts_install_from_the_folder_alone(tmp_path):
     assert b"\r\n" in (tmp_path / "install.bat").read_bytes() and b"\r" not in (tmp_path / "install.sh").read_bytes()
 
 
-def test_another_python_is_told_which_one_is_needed(tmp_path):
-    kit.write_scripts(tmp_path, "2.7")
-    result = subprocess.run(
-        ["sh", "install.sh"], cwd=tmp_path, env={"PYTHON": sys.executable, "PATH": "/usr/bin:/bin"}, capture_output=True
+@pytest.fixture
+def room(tmp_path):
+    """A kit's folder on a stick, around one small wheel, and what install.sh says there. tag: what the kit is for."""
+    folder = tmp_path / "USB Stick"
+    (folder / "wheels").mkdir(parents=True)
+    with zipfile.ZipFile(folder / "wheels" / "torch-1.0-py3-none-any.whl", "w") as wheel:
+        wheel.writestr("torch/__init__.py", "x" * 1000)
+    (folder / "teaching").mkdir()
+    shutil.copy(ROOT / "teaching" / "fits.py", folder / "teaching")
+
+    def install(version=VERSION, tag=TAG, python=sys.executable):
+        kit.write_scripts(folder, version, tag)
+        env = {"PYTHON": python, "PATH": "/usr/bin:/bin"}
+        done = subprocess.run(["sh", str(folder / "install.sh")], env=env, text=True, capture_output=True)
+        assert done.returncode == 1
+        return done.stdout + done.stderr
+
+    install.folder = folder
+    return install
+
+
+def test_another_python_is_told_which_one_is_needed(room):
+    assert "The wheels are for Python 2.7, this is " + VERSION in room(version="2.7")
+    assert "PYTHON=/path/to/python sh install.sh" in room(python="python-of-nowhere")
+    assert not (room.folder / ".venv").exists()
+
+
+@pytest.mark.parametrize("tag", ["win_amd64", "macosx_14_0_arm64", "linux_riscv64"])
+def test_another_platform_is_told_which_one_the_kit_is_for(room, tag):
+    assert f"The wheels are for {tag}, this is a 64-bit Python on " in room(tag=tag)
+    assert not (room.folder / ".venv").exists()
+
+
+@pytest.mark.parametrize("tag", ["manylinux_2_28_x86_64", "win_amd64", "macosx_14_0_arm64", "macosx_11_0_universal2"])
+def test_each_platform_fits_its_own_kits(tag, monkeypatch):
+    system = {"man": "linux", "win": "win32", "mac": "darwin"}[tag[:3]]
+    monkeypatch.setattr(sys, "platform", system)
+    monkeypatch.setattr(
+        fits.platform, "machine", {"linux": "x86_64", "win32": "AMD64", "darwin": "arm64"}.get(system).__str__
     )
-    assert result.returncode == 1 and b"The wheels are for Python 2.7" in result.stdout
-    assert not (tmp_path / ".venv").exists()
+    assert fits.misfit(VERSION, tag) is None
+
+
+def test_wheels_that_were_damaged_on_the_way_are_named(room):
+    wheel = room.folder / "wheels" / "torch-1.0-py3-none-any.whl"
+    whole = wheel.read_bytes()
+    wheel.write_bytes(whole[:-30])
+    assert "Damaged on the way here: torch-1.0-py3-none-any.whl." in room()
+    wheel.write_bytes(whole.replace(b"xxx", b"xyx", 1))
+    assert "Damaged on the way here: torch-1.0-py3-none-any.whl." in room()
+    wheel.unlink()
+    assert "There are no wheels in " in room()
+    assert not (room.folder / ".venv").exists()
+
+
+def test_a_kit_whose_pip_fails_says_so_and_how_to_start_afresh(room):
+    said = room()  # which has no pins
+    assert "requirements/pins.txt" in said and "Not installed: the reason stands above." in said
