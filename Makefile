@@ -38,7 +38,7 @@ check-room:
 slides: env
 	$(if $(REVEAL),,$(BIN)/python -m pip install --quiet --no-deps -r requirements/slides.txt -c requirements/pins.txt)
 	$(BIN)/python -m teaching.slides $(REVEAL)
-kit: env
+kit: site slides
 	$(BIN)/python -m teaching.kit $(or $(PLATFORM),-) $(PIP)
 notebooks: env
 	$(BIN)/python notebooks/execute.py

@@ -8,11 +8,8 @@ cd /d "%~dp0"
 set PIP_CONFIG_FILE=nul
 set PIP_DISABLE_PIP_VERSION_CHECK=1
 if not defined PYTHON set PYTHON=py -@VERSION@
-%PYTHON% teaching\fits.py @VERSION@ @PLATFORM@ wheels
-if errorlevel 1 (
-    echo To take another Python @VERSION@, with quotes: set PYTHON="C:\path to\python.exe"
-    exit /b 1
-)
+%PYTHON% -c "" || goto nopython
+%PYTHON% teaching\fits.py @VERSION@ @PLATFORM@ wheels || exit /b 1
 echo Installing from the folder wheels: 3 to 10 minutes.
 %PYTHON% -m venv --clear .venv || goto failed
 .venv\Scripts\python -m pip install --no-index --find-links wheels -q @WITH@ -c requirements/pins.txt || goto failed
@@ -21,6 +18,10 @@ echo Installing from the folder wheels: 3 to 10 minutes.
 set READY=%errorlevel%
 echo Now, in %CD%: .venv\Scripts\jupyter lab notebooks\01_load_models.ipynb
 exit /b %READY%
+
+:nopython
+echo %PYTHON% does not run here. For another Python @VERSION@, with quotes: set PYTHON="C:\path to\python.exe"
+exit /b 1
 
 :failed
 echo Not installed: the reason stands above. Nothing outside of %CD%\.venv was touched; install.bat starts afresh.

@@ -6,10 +6,11 @@
 cd "$(dirname "$0")" || exit 1
 export PIP_CONFIG_FILE=/dev/null PIP_DISABLE_PIP_VERSION_CHECK=1
 PYTHON=${PYTHON:-python@VERSION@}
-"$PYTHON" teaching/fits.py @VERSION@ @PLATFORM@ wheels || {
-    echo "To take another Python @VERSION@, with its venv module: PYTHON=/path/to/python sh install.sh"
+"$PYTHON" -c "" || {
+    echo "$PYTHON does not run here. To take another Python @VERSION@: PYTHON=/path/to/python sh install.sh"
     exit 1
 }
+"$PYTHON" teaching/fits.py @VERSION@ @PLATFORM@ wheels || exit 1
 echo "Installing from the folder wheels: 3 to 10 minutes."
 "$PYTHON" -m venv --clear .venv &&
     .venv/bin/python -m pip install --no-index --find-links wheels -q @WITH@ -c requirements/pins.txt &&
