@@ -16,7 +16,7 @@ def misfit(version, tag):
     """What about this Python or this machine differs from what the wheels are for, in one sentence, or None."""
     here = f"{sys.version_info[0]}.{sys.version_info[1]}"
     if here != version:
-        return f"The wheels are for Python {version}, this is {here}: put the path of another one in the variable PYTHON."
+        return f"The wheels are for Python {version}, this is {here}: set the variable PYTHON to another one's path."
     system = next((SYSTEMS[start] for start in sorted(SYSTEMS, reverse=True) if tag.startswith(start)), None)
     machine = platform.machine().lower()
     bits = 8 * struct.calcsize("P")

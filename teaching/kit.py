@@ -4,8 +4,8 @@
     python -m teaching.kit win_amd64          for another platform and a Python of this version, from the pins
     python -m teaching.kit - --pre            what follows the platform (- for this one) goes to pip
 
-Writes kit/merging-kit, to be carried as it is, and the same as a zip. Made from a git clone; what lies in site/ and slides/
-comes along (make kit builds both before).
+Writes kit/merging-kit, to be carried as it is, and the same as a zip. Made from a git clone; what lies in site/ and
+slides/ comes along (make kit builds both before).
 """
 
 import os
