@@ -37,7 +37,7 @@ def draw_map(ticks, worse, ways, landed, lams, kept):
     plane.set_ylabel("across it", fontsize=12)
     for model, gains in zip(("clippy", "beer"), zip(*kept)):
         diagonal.plot(lams, gains, color=COLOURS[model], marker=MARKERS[model], markersize=6, linewidth=2)
-        last = max(i for i, gain in enumerate(gains) if gain > 0)
+        last = max((i for i, gain in enumerate(gains) if gain > 0), default=0)
         diagonal.annotate(f"{model}'s", (lams[last], gains[last]), (9, 3), textcoords="offset points", fontsize=12)
     for name, (x, y) in together.items():
         diagonal.axvline((x + y) / 2, color=COLOURS["merged"], linewidth=1.5, zorder=0)

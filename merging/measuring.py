@@ -6,7 +6,6 @@ import time
 
 import psutil
 import torch
-from torch.utils.benchmark import Timer
 from transformers import GPTNeoForCausalLM
 
 from merging.loading import get_device
@@ -26,6 +25,8 @@ def seconds(ways, rounds=5):
     The ways take turns, so that all see the same moods of the machine; the best, because whatever else the machine does
     can only add. PyTorch's timer waits for a GPU and warms up; the threads are those that PyTorch has now.
     """
+    from torch.utils.benchmark import Timer  # here, because it warns where CUDA is installed and no GPU is seen
+
     times = {name: [] for name in ways}
     for name, way in list(ways.items()) * rounds:
         timer = Timer("way()", globals={"way": way}, num_threads=torch.get_num_threads())

@@ -128,6 +128,12 @@ def test_the_map_says_where_the_methods_land(shown):
     assert {"average, SLERP", "Model Stock", "clippy", "beer", "base", "clippy's", "beer's"} <= texts
 
 
+def test_a_map_on_which_no_merge_keeps_anything(shown):
+    worse, nothing = [[-0.2, -0.1], [-0.3, -0.2]], [(-0.5, -0.1), (-0.2, -0.4)]
+    draw_map([0.0, 1.0], worse, (torch.tensor([2.0, 0.0]), torch.tensor([0.2, 1.0])), {}, [0.0, 1.0], nothing)
+    assert "lambda 1.0, where -0.40 is kept" in shown[0][1]
+
+
 def test_the_table_as_a_picture_has_a_name_for_each_method(shown):
     table = {
         name: {"kept": [(0.8 + i / 100, 0.8)] * (3 if i else 1), "valid": (i / 10, 0.0)}
