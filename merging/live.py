@@ -2,6 +2,7 @@
 
 import asyncio
 import html
+import itertools
 import re
 import sys
 import time
@@ -18,7 +19,8 @@ class View:
     """Controls above a picture, its numbers as words, and maybe a sampled text; `box` is what a cell shows.
 
     draw() yields (svg, words) for the present values of the controls: once, or first with what is known before a
-    merge is measured and None for the words. sample() gives an iterator of growing texts, prompt() what they begin
+    merge is measured and None for the words. Where it yields None itself, the model is merged: the text's first token
+    does not wait for what is measured after it. sample() gives an iterator of growing texts, prompt() what they begin
     with, lines is the room to keep for them. An error in any is shown in the view and raised. model is the one that
     the view merges into.
     """
@@ -43,18 +45,23 @@ class View:
         if self.task:
             self.task.cancel()
             self.task = None
+        texts = None
         try:
             with nullcontext() if self.model is None else threads_for(self.model):
-                for svg, words in self.draw():
-                    self.picture.value = svg
+                for drawn in self.draw():
+                    if drawn is None:
+                        texts = self._begin()
+                        continue
+                    self.picture.value, words = drawn
                     self.words.value = (
                         f"<div style='font-size:1.1em'>{html.escape(words)}</div>" if words else self.words.value
                     )
-            if self.sample and stream and can_stream():
-                self._show("")
-                self.task = asyncio.get_running_loop().create_task(self._stream())
-            elif self.sample:
-                self._show(list(self.sample())[-1])
+            if self.sample:
+                texts = texts or self._begin()
+                if stream and can_stream():
+                    self.task = asyncio.get_running_loop().create_task(self._stream(texts))
+                else:
+                    self._show(list(texts)[-1])
         except Exception as error:
             self._fail(error)
             raise
@@ -88,11 +95,18 @@ class View:
         style = f"font-size:1.1em;line-height:1.3;white-space:pre-wrap;min-height:{1.3 * self.lines:.1f}em"
         self.text.value = f"<pre style='{style}'>{marked(self.prompt(), text)}</pre>"
 
-    async def _stream(self):
+    def _begin(self):
+        """The growing texts, of which the first is shown already."""
+        texts = self.sample()
+        first = next(texts)
+        self._show(first)
+        return itertools.chain([first], texts)
+
+    async def _stream(self, texts):
         """Write the text token by token; between two tokens the kernel may take the next move of a slider."""
         try:
             shown = 0.0
-            for text in self.sample():
+            for text in texts:
                 if time.monotonic() - shown > 0.03:  # a page cannot show more than that
                     self._show(text)
                     shown = time.monotonic()

@@ -49,14 +49,14 @@ def get_device():
     return "mps" if torch.backends.mps.is_available() else "cpu"
 
 
-def load_models(family=None, device=None, align=True):
+def load_models(family=None, device=None, align=True, room=1):
     """Load a family of models as label -> LoadedModel(model, tokenizer), in eval mode and float32.
 
     family: "tiny", "smollm2", "gpt-neo-125m", a dict of label -> source, or None for the environment variable
     MODEL_FAMILY (default "tiny"). A source is a folder or Hub id of a checkpoint or of a LoRA adapter, or a GGUF file
     or its folder. An adapter is added to the model labelled "base", else to the base that it names. align=True
     cuts every embedding to the rows that all models have, so that they can be merged; align=False leaves the models as
-    they are.
+    they are. room: how many times the memory that they take must be free on a CPU, for what is made of them later.
     Raises LoadError (missing folder, unknown family or id, Hub out of reach, damaged files, an adapter of another base,
     too little memory) and MergeError (tokenizers that disagree).
     """
@@ -65,7 +65,8 @@ def load_models(family=None, device=None, align=True):
     device = device or get_device()
     folders = {label: find_folder(label, source) for label, source in sources.items()}
     if device == "cpu":
-        check_room({f"{label!r} ({path})": _needed(path, folders.get("base")) for label, path in folders.items()})
+        needed = {f"{label!r} ({path})": _needed(path, folders.get("base")) for label, path in folders.items()}
+        check_room(needed, room)
     loaded = {label: _load(label, folder, device) for label, folder in folders.items() if not is_adapter(folder)}
     for label, folder in folders.items():
         if label not in loaded:

@@ -55,11 +55,15 @@ def container_limits(own=Path("/proc/self/cgroup"), limits=LIMITS):
     return [int(text) for text in texts if text.isdigit()]
 
 
-def check_room(needed):
-    """Raise LoadError if models do not fit into the free memory; needed: what a model is called -> bytes."""
+def check_room(needed, times=1):
+    """Raise LoadError if models, and what is made of them, do not fit into the free memory.
+
+    needed: what a model is called -> bytes; times: how many times as much it will be in the end.
+    """
     total, free = sum(needed.values()), free_memory()
-    if total > free:
+    if times * total > free:
+        later = f", with what is made of them here {in_words(times * total)}," if times > 1 else ""
         raise LoadError(
-            f"{', '.join(needed)} take {in_words(total)} in float32, and only {in_words(max(free, 0))} of memory are "
-            "free. Shut down other kernels and programs, or take smaller models: MODEL_FAMILY=tiny."
+            f"{', '.join(needed)} take {in_words(total)} in float32{later} and only {in_words(max(free, 0))} of memory "
+            "are free. Shut down other kernels and programs, or take smaller models: MODEL_FAMILY=tiny."
         )

@@ -71,6 +71,7 @@ def alpha_explorer(
         )
         yield svg(right + 310, 260, curves + bars, measured), None
         merge_into(live, [model1, model2], [alpha, 1 - alpha])
+        yield None
         likely = next_tokens(live, tokenizer, looked_at[prompt])
         rows = [
             (repr(tokenizer.decode(i)), likely[i].item(), [(m, p[i].item()) for m, p in parents[prompt].items()])

@@ -37,9 +37,6 @@ def test_there_are_notebooks():
 def test_notebook_runs_on_the_articles_models(surroundings, series, path):
     """A cell that raises without the tag raises-exception raises CellExecutionError."""
     notebook = nbformat.read(path, as_version=4)
-    if path.name.startswith("08"):  # where MODEL_FAMILY does not count
-        [cell] = [cell for cell in notebook.cells if cell.source.startswith("FAMILY = None")]
-        cell.source = 'FAMILY = "gpt-neo-125m"'
     where = {"metadata": {"path": str(series / "notebooks")}}
     client = NotebookClient(notebook, timeout=900, startup_timeout=300, kernel_name="python3", resources=where)
     client.execute(env=surroundings)

@@ -49,6 +49,19 @@ def test_the_last_of_many_fast_moves_wins(explorer, random_trio, tokenizer):
     assert "alpha = 0.00" in explorer.words.value
 
 
+def test_the_text_begins_before_the_bars_are_measured(explorer, random_trio, tokenizer, monkeypatch):
+    real, seen = views.next_tokens, []
+
+    def measured(*args):
+        seen.append(explorer.plain(explorer.text))
+        return real(*args)
+
+    monkeypatch.setattr(views, "next_tokens", measured)
+    explorer.set(alpha=1.0, prompt="beer")
+    text = generate_text(random_trio["clippy"], tokenizer, PROMPTS["beer"], max_length=24, seed=32)
+    assert len(seen) == 1 and text.startswith(seen[0]) and seen[0].startswith(PROMPTS["beer"]) and seen[0] != text
+
+
 def test_there_is_no_streaming_in_colab(explorer, monkeypatch):
     monkeypatch.setitem(sys.modules, "google.colab", object())
 

@@ -58,9 +58,18 @@ def test_what_does_not_fit_is_named_with_its_size(monkeypatch):
     monkeypatch.setattr(room, "free_memory", lambda: 2_500_000_000)
     room.check_room({"one": 2_500_000_000})
     with pytest.raises(
-        LoadError, match=r"^one, other take 2\.50 GB in float32, and only 2\.50 GB .* MODEL_FAMILY=tiny\.$"
+        LoadError, match=r"^one, other take 2\.50 GB in float32 and only 2\.50 GB .* MODEL_FAMILY=tiny\.$"
     ):
         room.check_room({"one": 2_500_000_000, "other": 1_000_000})
+
+
+def test_what_is_made_of_them_needs_room_too(monkeypatch):
+    monkeypatch.setattr(room, "free_memory", lambda: 2_500_000_000)
+    room.check_room({"one": 500_000_000}, 5)
+    with pytest.raises(LoadError, match=r"^one take 0\.50 GB in float32, with what is made of them here 3\.00 GB, and"):
+        room.check_room({"one": 500_000_000}, 6)
+    with pytest.raises(LoadError, match=r"with what is made of them here 9\.\d\d GB"):
+        load_models("tiny", device="cpu", room=500)
 
 
 @pytest.mark.parametrize("with_adapter", [False, True])
