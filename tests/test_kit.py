@@ -16,6 +16,9 @@ TAG = re.sub(r"\W", "_", sysconfig.get_platform())
 VERSION = f"{sys.version_info.major}.{sys.version_info.minor}"
 
 
+in_linux = pytest.mark.skipif(sys.platform != "linux", reason="NOT RUN: there is no glibc here")
+
+
 @pytest.fixture
 def wheels(tmp_path):
     """A folder with an empty wheel for each required package."""
@@ -92,8 +95,10 @@ def test_the_zip_holds_the_series_the_wheels_and_the_scripts(wheels, small_root,
     with zipfile.ZipFile(target) as archive:
         inside = {name.removeprefix("merging-kit/") for name in archive.namelist()}
         assert archive.read("merging-kit/helpers.py") == (ROOT / "helpers.py").read_bytes()
+        listed = archive.read("merging-kit/wheels/LIST.txt").decode().split()
     assert {"README.md", "Makefile", "requirements/pins.txt", "site/index.html"} <= inside
-    assert {f"wheels/{name}" for name in names} | {"START_HERE.txt", "install.sh", "install.bat"} <= inside
+    assert set(listed) == names and {f"wheels/{name}" for name in names} <= inside
+    assert {"START_HERE.txt", "install.sh"} <= inside and "install.bat" not in inside
     assert "teaching/fits.py" in inside
     assert "scratch.txt" not in inside and not any(name.startswith(".git/") for name in inside)
     assert f"python{VERSION}" in target.name
@@ -111,18 +116,31 @@ def test_without_git_it_says_so(tmp_path):
         kit.series_files(tmp_path)
 
 
-def test_the_scripts_install_from_the_folder_alone(tmp_path):
-    kit.write_scripts(tmp_path, VERSION, TAG)
-    for name in ("START_HERE.txt", "install.sh", "install.bat"):
-        text = (tmp_path / name).read_text()
-        assert "@" not in text.replace("@echo", "") and VERSION in text and TAG in text
-    for name in ("install.sh", "install.bat"):
-        text = (tmp_path / name).read_text()
-        pip = [line for line in text.splitlines() if "pip install" in line]
-        assert len(pip) == 2 and all("--no-index --find-links wheels" in line for line in pip)
-        assert all(f"-r {file}" in pip[0] for file in kit.WITH) and all(f"-r {file}" in pip[1] for file in kit.ALONE)
-        assert "--no-deps" in pip[1] and "teaching.check_room" in text and "PIP_CONFIG_FILE" in text
-    assert b"\r\n" in (tmp_path / "install.bat").read_bytes() and b"\r" not in (tmp_path / "install.sh").read_bytes()
+@pytest.mark.parametrize(
+    "tag, script, end", [("linux_x86_64", "install.sh", b"\n"), ("win_amd64", "install.bat", b"\r\n")]
+)
+def test_the_script_installs_from_the_folder_alone(tmp_path, tag, script, end):
+    kit.write_scripts(tmp_path, VERSION, tag)
+    assert {path.name for path in tmp_path.iterdir()} == {"START_HERE.txt", script}
+    for name in ("START_HERE.txt", script):
+        text = (tmp_path / name).read_bytes()
+        assert text.count(b"\n") == text.count(end) > 20
+        text = text.decode()
+        assert "@" not in text.replace("@echo", "") and VERSION in text and tag in text and "jupyterlab" in text
+    pip = [line for line in text.splitlines() if "pip install" in line]
+    assert len(pip) == 2 and all("--no-index --find-links wheels" in line for line in pip)
+    assert all(f"-r {file}" in pip[0] for file in kit.WITH) and all(f"-r {file}" in pip[1] for file in kit.ALONE)
+    assert "--no-deps" in pip[1] and "teaching.check_room" in text and "PIP_CONFIG_FILE" in text
+
+
+def test_what_a_kit_needs_of_the_machine_is_told(tmp_path):
+    names = ["a-1-cp311-cp311-manylinux_2_28_x86_64.whl", "b-1-cp311-manylinux_2_17_x86_64.manylinux_2_99_x86_64.whl"]
+    assert fits.glibc_needed(names) == 28 and fits.glibc_needed(["c-1-py3-none-any.whl"]) == 0
+    kit.write_scripts(tmp_path, VERSION, "linux_x86_64", names)
+    assert "glibc 2.28 or newer" in (tmp_path / "START_HERE.txt").read_text()
+    kit.write_scripts(tmp_path, VERSION, "win_amd64")
+    text = (tmp_path / "START_HERE.txt").read_text()
+    assert "not tried on yours" in text and "Visual C++" in text and "sh install.sh" not in text
 
 
 @pytest.fixture
@@ -132,6 +150,7 @@ def room(tmp_path):
     (folder / "wheels").mkdir(parents=True)
     with zipfile.ZipFile(folder / "wheels" / "torch-1.0-py3-none-any.whl", "w") as wheel:
         wheel.writestr("torch/__init__.py", "x" * 1000)
+    (folder / "wheels" / "LIST.txt").write_text("torch-1.0-py3-none-any.whl\n")
     (folder / "teaching").mkdir()
     shutil.copy(ROOT / "teaching" / "fits.py", folder / "teaching")
 
@@ -152,7 +171,7 @@ def test_another_python_is_told_which_one_is_needed(room):
     assert not (room.folder / ".venv").exists()
 
 
-@pytest.mark.parametrize("tag", ["win_amd64", "macosx_14_0_arm64", "linux_riscv64"])
+@pytest.mark.parametrize("tag", ["macosx_14_0_arm64", "linux_riscv64"])
 def test_another_platform_is_told_which_one_the_kit_is_for(room, tag):
     assert f"The wheels are for {tag}, this is a 64-bit Python on " in room(tag=tag)
     assert not (room.folder / ".venv").exists()
@@ -168,15 +187,35 @@ def test_each_platform_fits_its_own_kits(tag, monkeypatch):
     assert fits.misfit(VERSION, tag) is None
 
 
-def test_wheels_that_were_damaged_on_the_way_are_named(room):
-    wheel = room.folder / "wheels" / "torch-1.0-py3-none-any.whl"
+@pytest.mark.skipif(shutil.which("make") is None, reason="NOT RUN: no make")
+def test_make_leads_to_the_kits_own_page_before_it_is_installed(room):
+    for name in ("Makefile", "requirements.txt"):
+        shutil.copy(ROOT / name, room.folder)
+    shutil.copytree(ROOT / "requirements", room.folder / "requirements")
+    done = subprocess.run(["make", "env"], cwd=room.folder, text=True, capture_output=True)
+    assert done.returncode and "This is the kit, which needs no network: START_HERE.txt." in done.stdout
+    assert not (room.folder / ".venv").exists()
+
+
+@in_linux
+def test_a_machine_with_an_older_c_library_is_told(room):
+    newer = "debugpy-1-cp311-manylinux_2_999_x86_64.whl"
+    (room.folder / "wheels" / "torch-1.0-py3-none-any.whl").rename(room.folder / "wheels" / newer)
+    assert "The wheels need glibc 2.999 " in room()
+
+
+def test_wheels_that_were_lost_on_the_way_are_named(room):
+    wheel, lost = room.folder / "wheels" / "torch-1.0-py3-none-any.whl", "Missing or damaged: torch-1.0-py3-none-any"
+    (room.folder / "wheels" / "._torch-1.0-py3-none-any.whl").write_text("what a Mac leaves on a stick")
     whole = wheel.read_bytes()
     wheel.write_bytes(whole[:-30])
-    assert "Damaged on the way here: torch-1.0-py3-none-any.whl." in room()
+    assert lost in room()
     wheel.write_bytes(whole.replace(b"xxx", b"xyx", 1))
-    assert "Damaged on the way here: torch-1.0-py3-none-any.whl." in room()
+    assert lost in room()
     wheel.unlink()
-    assert "There are no wheels in " in room()
+    assert lost in room()
+    (room.folder / "wheels" / "LIST.txt").unlink()
+    assert "copy the whole kit" in room()
     assert not (room.folder / ".venv").exists()
 
 

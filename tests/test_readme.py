@@ -63,7 +63,7 @@ def test_jupyterlab_opens_on_the_first_notebook():
     port = free_port()
     server = subprocess.Popen(
         [
-            Path(sys.executable).parent / "jupyter",
+            sys.executable,
             *words,
             "--no-browser",
             f"--ServerApp.port={port}",
