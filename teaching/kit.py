@@ -121,15 +121,14 @@ def words_for(version, tag, names):
 
 
 def write_scripts(folder, version, tag, names=()):
-    """START_HERE.txt and the script that installs, for a Python version and a platform; names: the wheels."""
+    """START_HERE.txt and the scripts that install, for a Python version and a platform; names: the wheels."""
     words, windows = words_for(version, tag, names), system_of(tag) == "win32"
-    for name in ("START_HERE.txt", "install.bat" if windows else "install.sh"):
+    for name, end in (("START_HERE.txt", "\r\n" if windows else "\n"), ("install.sh", "\n"), ("install.bat", "\r\n")):
         text = (ROOT / "teaching" / name).read_text(encoding="utf-8")
         for mark, value in words.items():
             text = text.replace(mark, value)
-        (folder / name).write_text(text, encoding="utf-8", newline="\r\n" if windows else "\n")
-    if not windows:
-        (folder / "install.sh").chmod(0o755)
+        (folder / name).write_text(text, encoding="utf-8", newline=end)
+    (folder / "install.sh").chmod(0o755)
 
 
 def write_zip(folder, target):

@@ -98,7 +98,7 @@ def test_the_zip_holds_the_series_the_wheels_and_the_scripts(wheels, small_root,
         listed = archive.read("merging-kit/wheels/LIST.txt").decode().split()
     assert {"README.md", "Makefile", "requirements/pins.txt", "site/index.html"} <= inside
     assert set(listed) == names and {f"wheels/{name}" for name in names} <= inside
-    assert {"START_HERE.txt", "install.sh"} <= inside and "install.bat" not in inside
+    assert {"START_HERE.txt", "install.sh", "install.bat"} <= inside
     assert "teaching/fits.py" in inside
     assert "scratch.txt" not in inside and not any(name.startswith(".git/") for name in inside)
     assert f"python{VERSION}" in target.name
@@ -121,7 +121,6 @@ def test_without_git_it_says_so(tmp_path):
 )
 def test_the_script_installs_from_the_folder_alone(tmp_path, tag, script, end):
     kit.write_scripts(tmp_path, VERSION, tag)
-    assert {path.name for path in tmp_path.iterdir()} == {"START_HERE.txt", script}
     for name in ("START_HERE.txt", script):
         text = (tmp_path / name).read_bytes()
         assert text.count(b"\n") == text.count(end) > 20
