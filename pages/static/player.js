@@ -57,7 +57,10 @@
       panel.setAttribute("viewBox", `${left} 0 ${right - left} ${height}`);
       panel.setAttribute("width", right - left);
       panel.setAttribute("height", height);
-      panel.style.maxWidth = right - left > 240 ? "100%" : "50%"; // two small ones fit beside each other
+      const share = right - left > 240 ? "100%" : "50%"; // two small ones fit beside each other on any screen
+      panel.style.flex = `${right - left} 1 0`; // rather a tenth smaller than below each other
+      panel.style.minWidth = `min(${0.9 * (right - left)}px, ${share})`;
+      panel.style.maxWidth = `min(${right - left}px, ${share})`;
       panel.style.width = "";
       panel.removeAttribute("role");
       panel.removeAttribute("aria-label");
