@@ -45,7 +45,8 @@ def check_versions():
     if sys.version_info[:2] < PYTHON:
         raise NotReady(f"this is Python {sys.version.split()[0]}: install 3.11 or newer, then {INSTALL}.")
     launcher = Path(sys.prefix, "bin", "jupyter")
-    python = re.search(r"/[^\"\n]*/python[\d.]*", launcher.read_text()) if launcher.is_file() else None
+    text = launcher.read_text(encoding="utf-8", errors="replace") if launcher.is_file() else ""
+    python = re.search(r"/[^\"\n]*/python[\d.]*", text)
     if python and not Path(python[0]).exists():
         raise NotReady(f"this folder was moved or renamed after it was installed: {INSTALL}, once more.")
     wrong = []

@@ -42,9 +42,7 @@ def misfit(version, tag, names=()):
     library, found = platform.libc_ver()
     needed = glibc_needed(names)
     if sys.platform == "linux" and library == "glibc" and int(found.split(".")[1]) < needed:
-        return (
-            f"The wheels need glibc 2.{needed} (Ubuntu 22.04, Debian 12, or newer), this is {found}: make the kit here."
-        )
+        return f"The wheels need glibc 2.{needed} or newer, this is {found}: make the kit on such a machine."
     try:
         import ensurepip  # noqa: F401
         import venv  # noqa: F401

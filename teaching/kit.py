@@ -90,10 +90,10 @@ def lacking(wheels, root=ROOT):
 
 
 def words_for(version, tag, names):
-    """What START_HERE.txt and the script say about a Python version, a platform tag, and the wheels for them."""
+    """What START_HERE.txt and the scripts say about a Python version, a platform tag, and the wheels for them."""
     system, glibc = system_of(tag), glibc_needed(names)
     windows = system == "win32"
-    needs = f", glibc 2.{glibc} or newer (Ubuntu 22.04, Debian 12)" if system == "linux" and glibc else ""
+    needs = f", glibc 2.{glibc} or newer" if system == "linux" and glibc else ""
     untried = (
         "" if system == sys.platform else ", made on another system and not tried on yours: try it before the day,"
     )

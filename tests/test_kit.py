@@ -180,9 +180,8 @@ def test_another_platform_is_told_which_one_the_kit_is_for(room, tag):
 def test_each_platform_fits_its_own_kits(tag, monkeypatch):
     system = {"man": "linux", "win": "win32", "mac": "darwin"}[tag[:3]]
     monkeypatch.setattr(sys, "platform", system)
-    monkeypatch.setattr(
-        fits.platform, "machine", {"linux": "x86_64", "win32": "AMD64", "darwin": "arm64"}.get(system).__str__
-    )
+    machine = {"linux": "x86_64", "win32": "AMD64", "darwin": "arm64"}[system]
+    monkeypatch.setattr(fits.platform, "machine", lambda: machine)
     assert fits.misfit(VERSION, tag) is None
 
 
