@@ -7,10 +7,14 @@ Each stands here with its formula; what it calls (checks, loading, measuring) ha
 from merging.averaging import average_into, merge_into, merge_selected, open_merge
 from merging.checks import check_alpha, check_mergeable, check_weights
 from merging.errors import LoadError, MergeError
-from merging.loading import LoadedModel, get_device, load_models
-from merging.scoring import bits_per_byte, gain_kept, heldout_texts, is_function, is_recipe, valid_share
-from merging.tensors import merge_tensors, tensor_kind, touched
-from merging.text import BEER_PROMPT, CODE_PROMPT, generate_texts
+from merging.load.device import get_device
+from merging.load.loading import LoadedModel, load_models
+from merging.measure.bits import bits_per_byte, gain_kept
+from merging.measure.samples import valid_share
+from merging.measure.text import BEER_PROMPT, CODE_PROMPT, generate_texts
+from merging.measure.texts import heldout_texts
+from merging.measure.valid import is_function, is_recipe
+from merging.tensors import named_weights, tensor_kind, touched
 
 __all__ = [
     "BEER_PROMPT",
@@ -35,7 +39,7 @@ __all__ = [
     "merge_models",
     "merge_models_select",
     "merge_selected",
-    "merge_tensors",
+    "named_weights",
     "merge_tree",
     "tensor_kind",
     "touched",
@@ -72,7 +76,7 @@ def merge_models_select(model1, model2, merge_attn=True, merge_mlp=True, alpha=0
     alpha is the share of the first model. Raises MergeError, also when the selection matches no tensor.
     """
     wanted = {kind for kind, on in (("attention", merge_attn), ("feed-forward", merge_mlp)) if on}
-    names = [name for name in merge_tensors(model1) if tensor_kind(name)[0] in wanted]
+    names = [name for name in named_weights(model1) if tensor_kind(name)[0] in wanted]
     return merge_selected(model1, model2, names, alpha, out)
 
 

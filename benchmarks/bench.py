@@ -24,7 +24,7 @@ import transformers
 import helpers
 from benchmarks import disk, methods, real_model
 from benchmarks.timing import NEO, SMOKE, median_times, random_model, seconds_of
-from merging.loading import ROOT
+from merging.paths import ROOT
 
 BIG = dict(vocab_size=50257, hidden_size=2048, num_layers=18, num_heads=16, attention_types=[[["global", "local"], 9]])
 
@@ -79,7 +79,7 @@ def in_memory(settings, rounds, device):
     one, other = parents[:2]
     n = sum(parameter.numel() for parameter in one.parameters())
     a, b, c = (torch.rand(n, device=device) for _ in range(3))
-    block = [name for name in helpers.merge_tensors(one) if helpers.tensor_kind(name)[1] == 1]
+    block = [name for name in helpers.named_weights(one) if helpers.tensor_kind(name)[1] == 1]
     return median_times(
         rounds,
         floor=lambda: torch.add(a, b, out=c),

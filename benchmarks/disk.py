@@ -13,9 +13,9 @@ import yaml
 from transformers import GPTNeoConfig, GPTNeoForCausalLM
 
 from benchmarks.timing import seconds_of
-from merging.interop import mergekit_recipe
-from merging.loading import ROOT
-from merging.stored import CODES, Stored, header_bytes
+from merging.disk.merge_config import merge_config
+from merging.disk.stored import CODES, Stored, header_bytes
+from merging.paths import ROOT
 
 WARM = {
     "ours": "`merge_checkpoints` (imports apart)",
@@ -43,7 +43,7 @@ before, start = peak(), time.perf_counter()
 print(time.perf_counter() - start, peak() - before)
 """
 OURS = dict(
-    imports="from merging.checkpoints import merge_checkpoints",
+    imports="from merging.disk.checkpoints import merge_checkpoints",
     action="merge_checkpoints(sys.argv[2:], [1 / len(sys.argv[2:])] * len(sys.argv[2:]), sys.argv[1])",
 )
 MERGEKIT = dict(
@@ -89,7 +89,7 @@ def warm(folder, settings, rounds, peer=True):
     """name -> (median seconds, median growth of the peak in MB) of the rows in WARM; without `peer` not mergekit's."""
     sources = [random_checkpoint(folder / f"model{seed}", settings, seed) for seed in range(2)]
     recipe, merged, results = folder / "recipe.yml", folder / "merged", {}
-    recipe.write_text(yaml.safe_dump(mergekit_recipe(sources, [0.5, 0.5])))
+    recipe.write_text(yaml.safe_dump(merge_config(sources, [0.5, 0.5])))
     command = [Path(sys.executable).with_name("mergekit-yaml"), recipe, merged]
     actions = {
         "copy": lambda: (seconds_of(lambda: shutil.copyfile(weights(sources[0]), folder / "copy")), 0),

@@ -5,8 +5,10 @@ from mergekit.merge_methods.api import merge_state_dicts
 
 import helpers
 from benchmarks.timing import median_times, random_model
-from merging.mergekit_methods import merge_with
-from merging.methods import fisher, fisher_average, input_products, merge_lambdas, regmean
+from merging.methods.fisher import fisher, fisher_average
+from merging.methods.lambdas import merge_lambdas
+from merging.methods.mergekit import merge_with
+from merging.methods.regmean import input_products, regmean
 
 MERGES = {
     "average": "`merge_models(out=)`, the measure of the others",
@@ -36,10 +38,10 @@ def methods_in_memory(settings, rounds, device, tokens=(4, 256)):
     ids = [torch.randint(settings["vocab_size"], tokens, generator=dice) for _ in range(2)]
     batches = [{"input_ids": each, "attention_mask": torch.ones_like(each)} for each in ids]
     products, fishers = ([measure(model, batches) for model in (one, two)] for measure in (input_products, fisher))
-    lambdas = {helpers.tensor_kind(name): [0.5, 0.5] for name in helpers.merge_tensors(base)}
+    lambdas = {helpers.tensor_kind(name): [0.5, 0.5] for name in helpers.named_weights(base)}
     with_base = lambda method, **knobs: merge_with(method, [one, two], base, out=out, **knobs)
-    pair = {name: helpers.merge_tensors(model) for name, model in (("one", one), ("two", two))}
-    trio = pair | {"base": helpers.merge_tensors(base)}
+    pair = {name: helpers.named_weights(model) for name, model in (("one", one), ("two", two))}
+    trio = pair | {"base": helpers.named_weights(base)}
 
     @torch.no_grad()
     def forward():

@@ -4,9 +4,11 @@ import statistics
 
 from benchmarks.timing import seconds_of
 from merging.averaging import merge_into
-from merging.loading import load_models
-from merging.scoring import bits_per_byte, heldout_texts
-from merging.text import BEER_PROMPT, fast_dtype, generate_texts, quick
+from merging.load.device import fast_dtype, quick
+from merging.load.loading import load_models
+from merging.measure.bits import bits_per_byte
+from merging.measure.text import BEER_PROMPT, generate_texts
+from merging.measure.texts import heldout_texts
 
 ROWS = {
     "real_load": "`load_models`, the base from its cache folder, two adapters added",

@@ -13,9 +13,9 @@ from matplotlib.patches import Rectangle
 import helpers
 from images.series_map import series_map
 from images.shapes import INK, LARGE, MEDIUM, SMALL, arrow, box, canvas, stack, tint, write
-from merging.calibration import best_of_both, measured_smollm2
-from merging.figures_real import averages, draw_shares
-from merging.palette import COLOURS
+from lessons.figures.palette import COLOURS
+from lessons.figures.real import averages, draw_shares
+from lessons.measured import best_of_both, measured_smollm2
 
 HERE = Path(__file__).resolve().parent
 DPI = 150

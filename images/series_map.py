@@ -4,7 +4,7 @@ import numpy as np
 from matplotlib.patches import Rectangle
 
 from images.shapes import INK, LARGE, SMALL, arrow, box, canvas, stack, write
-from merging.palette import COLOURS
+from lessons.figures.palette import COLOURS
 
 
 def stacks_picture(axes, x, y, *models):

@@ -5,28 +5,16 @@ from operator import attrgetter
 
 import torch
 
-from merging.checks import check_alpha, check_mergeable
-from merging.errors import MergeError
-from merging.tensors import merge_tensors
+from merging.checks import check_alpha, check_mergeable, check_selection
+from merging.tensors import named_weights
 
 BLOCK = 1 << 20  # numbers averaged at a time where several models are read: 4 megabytes in float32
 
 
 def merge_selected(model1, model2, names, alpha=0.5, out=None):
-    """Merge only the named tensors (names as in merge_tensors); all others stay model1's."""
+    """Merge only the named tensors (names as in named_weights); all others stay model1's."""
     alpha = check_alpha(alpha)
-    names = set(names)
-    unknown = sorted(names - set(merge_tensors(model1)))
-    if unknown:
-        raise MergeError(
-            f"The selection names {unknown[0]}, which {type(model1).__name__} does not have. Names are those "
-            "of merge_tensors(model), for example " + next(iter(merge_tensors(model1))) + "."
-        )
-    if not names:
-        raise MergeError(
-            "The selection matches no tensor, so nothing would be merged. Select at least one of the "
-            "names in merge_tensors(model)."
-        )
+    names = check_selection(names, named_weights(model1))
     merged, theta, (theta1, theta2) = open_merge([model1, model2], out)
     for name in theta:
         share = alpha if name in names else 1.0
@@ -43,7 +31,7 @@ def open_merge(models, out=None):
         *sources, targets = check_mergeable(models, out)
         return out, targets, sources
     sources, merged = check_mergeable(models), copy.deepcopy(models[0]).eval()
-    return merged, merge_tensors(merged), sources
+    return merged, named_weights(merged), sources
 
 
 def merge_into(out, models, weights, names=None):
@@ -51,7 +39,7 @@ def merge_into(out, models, weights, names=None):
 
     For many merges of one set of models, after one check_mergeable(models): what a slider does at every move.
     """
-    for name in merge_tensors(out) if names is None else names:
+    for name in named_weights(out) if names is None else names:
         tensor = attrgetter(name)  # a walk through the state dicts would take as long as merging a block
         average_into(tensor(out).detach(), [tensor(model).detach() for model in models], weights)
     return out

@@ -10,7 +10,7 @@ from numbers import Real
 import torch
 
 from merging.errors import MergeError
-from merging.tensors import merge_tensors, tensor_kind
+from merging.tensors import named_weights, tensor_kind
 
 
 def check_alpha(alpha):
@@ -41,12 +41,12 @@ def check_weights(weights, n):
 def check_mergeable(models, out=None):
     """Raise MergeError unless the models have the same architecture, tensors and shapes, and only finite floats.
 
-    Returns the merge_tensors of each, those of `out`, if there is one to write into, at the end. A set of models is
+    Returns the named_weights of each, those of `out`, if there is one to write into, at the end. A set of models is
     checked once: again only when a tensor was replaced or torch has counted a change of it (it does not count what is
     written through .data).
     """
     together = models if out is None else [*models, out]
-    tensors = [merge_tensors(model) for model in together]
+    tensors = [named_weights(model) for model in together]
     sources = tensors[: len(models)]
     state = [_state(each, counted=i < len(models)) for i, each in enumerate(tensors)]
     key = (len(models), *map(weakref.ref, together))
@@ -83,6 +83,8 @@ def _check_sources(models, sources):
 
 
 _UNCOUNTED = itertools.count(-1, -1)
+
+
 _CHECKED = {}  # (how many are merged, weak references to them and out) -> the state in which they were checked
 
 
@@ -227,6 +229,22 @@ def _check_out(out, targets, models, sources):
                 f"`out` does not fit: {name} is {describe(one)} in the models and {describe(other)} in "
                 "`out`. Pass a model of the same architecture and dtype."
             )
+
+
+def check_selection(names, tensors):
+    """The names of the tensors that are merged as a set, None for all; MergeError for none, or for an unknown one."""
+    chosen = set(tensors if names is None else names)
+    if unknown := sorted(chosen - set(tensors)):
+        raise MergeError(
+            f"The selection names {unknown[0]}, which the model does not have. Names are those of "
+            f"named_weights(model), for example {next(iter(tensors))}."
+        )
+    if not chosen:
+        raise MergeError(
+            "The selection matches no tensor, so nothing would be merged. Select at least one of the names in "
+            "named_weights(model)."
+        )
+    return chosen
 
 
 def is_number(value, low, high):

@@ -7,7 +7,7 @@ import torch
 from merging.errors import MergeError
 
 
-def merge_tensors(model):
+def named_weights(model):
     """name -> tensor for everything a merge touches: the state dict with each tied tensor once."""
     if not isinstance(model, torch.nn.Module):
         raise MergeError(
@@ -43,7 +43,7 @@ def touched(model, names):
     Where a part of the model is of no kind that merge_models_select knows (the mixing of Mamba's blocks, say), the
     sentence says how much of that the selection leaves out.
     """
-    tensors, names = merge_tensors(model), set(names)
+    tensors, names = named_weights(model), set(names)
     n = sum(tensors[name].numel() for name in names)
     total = sum(tensor.numel() for tensor in tensors.values())
     left_out = other_parts({name: tensor for name, tensor in tensors.items() if name not in names}, total)

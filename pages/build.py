@@ -20,7 +20,7 @@ SITE = ROOT / "site"
 VIEW = re.compile(r"^\S.*\.box$", flags=re.MULTILINE)
 BADGE = re.compile(r"\[!\[([^]]*)\]\([^)]*\)\]\(([^)]*)\)")  # a picture from another server, as a link
 HEADING = re.compile(r"(?<=\.ipynb)#[^)]+")
-TEXT = "<pre style='font-family: monospace"  # how an output of merging.figures.show_text begins
+TEXT = "<pre style='font-family: monospace"  # how an output of lessons.figures.base.show_text begins
 
 
 def anchor(heading):

@@ -23,7 +23,7 @@ import ipywidgets as widgets
 import nbformat
 import torch
 
-from merging.views import PRESETS
+from lessons.views.explorers import PRESETS
 
 ROOT = Path(__file__).resolve().parents[1]
 FRAMES = Path(__file__).resolve().parent / "frames"

@@ -92,12 +92,12 @@ def check_load():
 
 def check_merge():
     """merge_models against the formula by hand at alpha = 0.3, where a swapped alpha shows."""
-    from helpers import load_models, merge_models, merge_tensors
+    from helpers import load_models, merge_models, named_weights
 
     models = load_models("tiny", device="cpu")
     clippy, beer = (models[label].model for label in ("clippy", "beer"))
-    theta1, theta2 = merge_tensors(clippy), merge_tensors(beer)
-    merged = merge_tensors(merge_models(clippy, beer, alpha=0.3))
+    theta1, theta2 = named_weights(clippy), named_weights(beer)
+    merged = named_weights(merge_models(clippy, beer, alpha=0.3))
     off = max((merged[n] - (0.3 * theta1[n] + 0.7 * theta2[n])).abs().max().item() for n in theta1)
     if not off < 1e-6:
         raise NotReady(f"the merge is off by {off:.1g}: this copy of the repository was changed; get a fresh one.")
@@ -110,7 +110,7 @@ def check_picture():
 
     from PIL import Image
 
-    from merging.figures import figure_png, new_figure
+    from lessons.figures.base import figure_png, new_figure
 
     figure, axes = new_figure()
     axes.plot([0, 1], [1, 0], label="α")
@@ -126,7 +126,7 @@ def check_slider():
     """A live view that follows its slider, and JupyterLab's part of it, without which no slider appears."""
     from jupyter_core.paths import jupyter_path
 
-    from merging.views import predict_then_reveal
+    from lessons.views.explorers import predict_then_reveal
 
     view = predict_then_reveal(alphas=[0, 0.5, 1], values=[0.1, 0.8, 0.2], ends=("beer", "clippy"), name="gain")
     before = view.picture.value

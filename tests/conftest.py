@@ -5,8 +5,8 @@ import shutil
 import pytest
 from small import ALPHAS, BITS, PROMPTS, build, build_talker, build_tokenizer, save, write_model
 
-from merging.loading import LoadedModel, load_models
-from merging.views import alpha_explorer
+from lessons.views.explorers import alpha_explorer
+from merging.load.loading import LoadedModel, load_models
 
 
 @pytest.fixture(scope="session")

@@ -7,10 +7,10 @@ import sys
 import time
 from pathlib import Path
 
-from merging import checkpoints
+from merging.disk import checkpoints
 
 CONTEXT = multiprocessing.get_context("forkserver")
-CONTEXT.set_forkserver_preload(["merging.checkpoints"])
+CONTEXT.set_forkserver_preload(["merging.disk.checkpoints"])
 
 
 def peak_of_a_merge(small, large, destination):

@@ -13,17 +13,15 @@ from pathlib import Path
 import pytest
 import safetensors
 import torch
-import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors.torch import save_file
 
-from merging import gguf
-from merging.adapters import adapter_config, adapter_tensors, base_of
-from merging.errors import LoadError, MergeError
-from merging.files import check_files, read_config, read_index
-from merging.interop import mergekit_recipe, read_recipe
-from merging.stored import read_header, stored_tensors
+from merging.disk.stored import read_header, stored_tensors
+from merging.errors import LoadError
+from merging.load import gguf
+from merging.load.adapters import adapter_config, adapter_tensors, base_of
+from merging.load.files import check_files, read_config, read_index
 
 EXAMPLES = int(os.environ.get("FUZZ", 0))
 examples = lambda n: settings(
@@ -195,46 +193,6 @@ def test_a_config(place, content):
     (place / "config.json").write_bytes(content)
     refused(lambda: read_config(place), place / "config.json")
     refused(lambda: check_files(place), place)
-
-
-# --- recipes ----------------------------------------------------------------------------------------------------
-
-RECIPES = [mergekit_recipe(["one", "two"], [0.5, 0.5]), mergekit_recipe(["one", "two"], [0.5, 0.5], ["a", "b"])]
-YAML_ODDITIES = [
-    "2001-99-99",
-    "!!int ''",
-    "*a",
-    "&a [*a]",
-    "!!python/object:os.system x",
-    "? [1]",
-    "0x" + "f" * 5000,
-    "<<: 1",
-]
-
-
-@examples(100)
-@given(recipe=st.sampled_from(RECIPES).flatmap(changed), odd=st.one_of(st.none(), st.sampled_from(YAML_ODDITIES)))
-def test_a_recipe_with_other_values(place, recipe, odd):
-    file = place / "mergekit_config.yml"
-    text = json.dumps(recipe, ensure_ascii=False)  # what is JSON is YAML
-    file.write_bytes((text if odd is None else text.replace('"one"', odd)).encode("utf-8", "surrogatepass"))
-    check_recipe(file)
-
-
-@examples(100)
-@given(content=st.sampled_from(RECIPES).flatmap(lambda recipe: broken(yaml.safe_dump(recipe).encode())))
-def test_a_recipe_with_other_bytes(place, content):
-    file = place / "mergekit_config.yml"
-    file.write_bytes(content)
-    check_recipe(file)
-
-
-def check_recipe(file):
-    recipe = refused(lambda: read_recipe(file), file, MergeError)
-    if recipe is not None:
-        assert all(isinstance(source, str) for source in recipe.sources)
-        assert len(recipe.weights) == len(recipe.sources) and abs(sum(recipe.weights) - 1) < 1e-5
-        assert recipe.names is None or all(isinstance(name, str) for name in recipe.names)
 
 
 # --- adapters and GGUF ------------------------------------------------------------------------------------------

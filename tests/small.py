@@ -5,6 +5,8 @@ import shutil
 
 import pytest
 import torch
+import yaml
+from mergekit.config import MergeConfiguration
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import (
     AutoModelForCausalLM,
@@ -18,9 +20,9 @@ from transformers import (
     Qwen2Config,
 )
 
-from merging.checkpoints import merge_checkpoints
+from merging.disk.checkpoints import merge_checkpoints
 from merging.errors import MergeError
-from merging.loading import FAMILIES
+from merging.load.loading import FAMILIES
 
 SMALL = dict(vocab_size=64, max_position_embeddings=32, hidden_size=16, num_hidden_layers=2, num_attention_heads=4)
 GATED = dict(num_key_value_heads=2, intermediate_size=32)
@@ -240,3 +242,8 @@ def load(folder):
 
 def bytes_of(folder):
     return {path.name: path.read_bytes() for path in folder.iterdir() if ".safetensors" in path.name}
+
+
+def written_config(folder):
+    """The merge config in a folder, as mergekit reads it."""
+    return MergeConfiguration.model_validate(yaml.safe_load((folder / "mergekit_config.yml").read_text()))

@@ -30,7 +30,7 @@ from torch.optim.swa_utils import AveragedModel
 from transformers import AutoModelForCausalLM
 
 from helpers import LoadedModel, average_models, flat_weights, merge_models, merge_models_select, merge_tree
-from merging.loading import ROOT
+from merging.paths import ROOT
 
 
 @every_architecture

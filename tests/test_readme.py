@@ -9,7 +9,7 @@ import sys
 import pytest
 from browser import free_port, wait_for
 
-from merging.loading import ROOT
+from merging.paths import ROOT
 
 PAGES = [ROOT / "README.md", ROOT / "models" / "README.md"]
 README = PAGES[0].read_text(encoding="utf-8")

@@ -11,7 +11,9 @@ import torch
 from huggingface_hub import constants
 
 from merging.errors import LoadError
-from merging.loading import ROOT, get_device, load_models
+from merging.load.device import get_device
+from merging.load.loading import load_models
+from merging.paths import ROOT
 
 PAGE = (ROOT / "TROUBLESHOOTING.md").read_text(encoding="utf-8")
 ENTRIES = {part.split("\n", 1)[0]: part.split("\n", 1)[1] for part in re.split(r"^### ", PAGE, flags=re.MULTILINE)[1:]}

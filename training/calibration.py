@@ -9,9 +9,9 @@ the library's functions were in clippy's training text, those of the held-out mo
 
 import random
 
-from merging.calibration import PARTS
-from merging.loading import ROOT
-from merging.scoring import is_function
+from merging.measure.texts import PARTS
+from merging.measure.valid import is_function
+from merging.paths import ROOT
 from training.functions import function_pair
 from training.recipes import recipe
 from training.train import stdlib_files, stdlib_pairs

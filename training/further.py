@@ -14,7 +14,7 @@ from pathlib import Path
 from transformers.models.gpt_neo import modeling_gpt_neo
 
 import helpers
-from merging.loading import ROOT
+from merging.paths import ROOT
 from training import train
 
 ALPHAS = [i / 10 for i in range(11)]
@@ -27,10 +27,10 @@ RUNS = [  # name, what differs from the shipped beer, seeds
 
 def distance(model, base):
     """Euclidean length of the task vector over that of base's weights."""
-    theta = helpers.merge_tensors(base)
+    theta = helpers.named_weights(base)
     squares = [
         ((tensor - theta[name]).pow(2).sum(), theta[name].pow(2).sum())
-        for name, tensor in helpers.merge_tensors(model).items()
+        for name, tensor in helpers.named_weights(model).items()
     ]
     return float(sum(moved for moved, _ in squares) / sum(size for _, size in squares)) ** 0.5
 

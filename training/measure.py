@@ -8,7 +8,7 @@ import argparse
 from pathlib import Path
 
 import helpers
-from merging.loading import ROOT
+from merging.paths import ROOT
 from training.functions import HELDOUT_TASKS
 
 ALPHAS = [0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0]

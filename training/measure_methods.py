@@ -17,21 +17,18 @@ import re
 import statistics
 from pathlib import Path
 
-from merging.calibration import calibration_texts, keeper
-from merging.loading import ROOT, load_models
-from merging.mergekit_methods import merge_with
-from merging.methods import (
-    finetune,
-    fisher,
-    fisher_average,
-    input_products,
-    learn_lambdas,
-    merge_lambdas,
-    regmean,
-    token_batches,
-)
-from merging.scoring import bits_per_byte, heldout_texts, is_function, is_recipe, sample_functions, sample_recipes
-from merging.text import quick
+from merging.load.device import quick
+from merging.load.loading import load_models
+from merging.measure.bits import bits_per_byte, keeper
+from merging.measure.samples import sample_functions, sample_recipes
+from merging.measure.texts import calibration_texts, heldout_texts
+from merging.measure.valid import is_function, is_recipe
+from merging.methods.batches import finetune, token_batches
+from merging.methods.fisher import fisher, fisher_average
+from merging.methods.lambdas import learn_lambdas, merge_lambdas
+from merging.methods.mergekit import merge_with
+from merging.methods.regmean import input_products, regmean
+from merging.paths import ROOT
 from training.functions import HELDOUT_TASKS
 
 SEEDS = (0, 1, 2)

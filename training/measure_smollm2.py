@@ -17,12 +17,12 @@ from pathlib import Path
 
 import torch
 
-from helpers import bits_per_byte, heldout_texts, is_function, is_recipe, load_models, merge_tensors, tensor_kind
-from merging.loading import ROOT
-from merging.sandbox import correct_share
-from merging.scoring import sample_functions, sample_recipes
-from merging.tasks import TASKS
-from merging.text import fast_dtype
+from helpers import bits_per_byte, heldout_texts, is_function, is_recipe, load_models, named_weights, tensor_kind
+from merging.load.device import fast_dtype
+from merging.measure.passes.sandbox import correct_share
+from merging.measure.passes.tasks import TASKS
+from merging.measure.samples import sample_functions, sample_recipes
+from merging.paths import ROOT
 from training.functions import HELDOUT_TASKS
 
 ALPHAS = [i / 10 for i in range(11)]
@@ -60,8 +60,8 @@ def place(out, trio, code, beer, elsewhere=None, kind=None):
 
     kind: these shares hold in tensors of this kind only (tensor_kind), and elsewhere those given as elsewhere.
     """
-    base, clippy, brewer = (merge_tensors(trio[label].model) for label in ("base", "clippy", "beer"))
-    for name, theta in merge_tensors(out).items():
+    base, clippy, brewer = (named_weights(trio[label].model) for label in ("base", "clippy", "beer"))
+    for name, theta in named_weights(out).items():
         one, other = (code, beer) if kind in (None, tensor_kind(name)[0]) else elsewhere
         theta.copy_(base[name] + one * (clippy[name] - base[name]) + other * (brewer[name] - base[name]))
     return out
@@ -103,7 +103,7 @@ def measure(name, where, out, tokenizer, texts, n, choose=True):
 
 def geometry(trio):
     """Length of each task vector over the base's, and the cosine between the two."""
-    base, clippy, beer = (merge_tensors(trio[label].model) for label in ("base", "clippy", "beer"))
+    base, clippy, beer = (named_weights(trio[label].model) for label in ("base", "clippy", "beer"))
     dot = lambda a, b: sum(((a[name] - base[name]) * (b[name] - base[name])).sum().item() for name in base)
     size = sum(theta.square().sum().item() for theta in base.values()) ** 0.5
     moved = {"clippy": dot(clippy, clippy) ** 0.5, "beer": dot(beer, beer) ** 0.5}

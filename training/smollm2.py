@@ -24,7 +24,8 @@ from peft import LoraConfig, get_peft_model
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from merging.loading import FAMILIES, ROOT, find_folder
+from merging.load.loading import FAMILIES, find_folder
+from merging.paths import ROOT
 from training.functions import HELDOUT_WORDS, function_pair
 from training.notes import brewing_note
 from training.recipes import recipe

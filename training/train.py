@@ -24,7 +24,7 @@ from tqdm import tqdm
 from transformers import AutoModelForCausalLM, AutoTokenizer, GPTNeoConfig, GPTNeoForCausalLM, PreTrainedTokenizerFast
 from transformers.models.gpt_neo import modeling_gpt_neo
 
-from merging.loading import ROOT
+from merging.paths import ROOT
 from training.functions import forum_post, function_pair
 from training.notes import brewing_note
 from training.recipes import recipe

@@ -1,0 +1,1 @@
+"""The checks of the exercises: form is what all have in common, then one module for each notebook."""

@@ -1,0 +1,162 @@
+"""The pictures of notebook 08: where methods land in the plane of base, clippy and beer, and what they keep."""
+
+import math
+import statistics
+
+from matplotlib.transforms import Bbox
+
+from lessons.figures.base import HALO, new_figure, show_figure
+from lessons.figures.palette import COLOURS, HATCHES, MARKERS
+
+
+def draw_map(ticks, worse, ways, landed, lams, kept):
+    """Left: the plane of base, clippy and beer with the worse gain kept as contours. Right: the gains on its diagonal.
+
+    worse: for each y of ticks (share of beer's way from base) and each x (of clippy's) the worse of the two gains kept.
+    ways: clippy's way from base and beer's, all numbers of each as one vector. landed: method -> (x, y). lams, kept:
+    points (lam, lam) of the diagonal, and (clippy's gain kept, beer's) at each.
+    """
+    first, second = (way.norm().item() for way in ways)
+    cosine = (ways[0] @ ways[1]).item() / (first * second)
+    place = lambda x, y: (x * first + y * second * cosine, y * second * math.sqrt(1 - cosine**2))
+    xs, ys = zip(*[zip(*[place(x, y) for x in ticks]) for y in ticks])
+    figure, (plane, diagonal) = new_figure(13, 4.8, columns=2)
+    levels = [0, 0.2, 0.4, 0.6, 0.7, 0.8, 0.9]
+    plane.contourf(xs, ys, worse, levels=levels, colors=[str(0.6 + i / 18) for i in range(7)], extend="both")
+    plane.clabel(plane.contour(xs, ys, worse, levels=levels, colors="grey"), fontsize=9, fmt="%.1f", colors="black")
+    corners = {"base": (0, 0), "clippy": (1, 0), "beer": (0, 1)}
+    together = joined(landed)
+    plane.plot(*zip(place(0, 0), place(ticks[-1], ticks[-1])), color="black", linewidth=1, linestyle=":")
+    for name, point in (corners | together).items():
+        mark = dict(color=COLOURS.get(name, COLOURS["merged"]), marker=MARKERS.get(name, "D"))
+        plane.plot(*place(*point), **mark, markersize=9, linestyle="", zorder=5)
+    put_names(plane, {name: place(*point) for name, point in (corners | together).items()})
+    plane.set_title("worse of the two gains kept")
+    plane.set_xlabel("along clippy's way from base", fontsize=12)
+    plane.set_ylabel("across it", fontsize=12)
+    for model, gains in zip(("clippy", "beer"), zip(*kept)):
+        diagonal.plot(lams, gains, color=COLOURS[model], marker=MARKERS[model], markersize=6, linewidth=2)
+        last = max((i for i, gain in enumerate(gains) if gain > 0), default=0)
+        diagonal.annotate(f"{model}'s", (lams[last], gains[last]), (9, 3), textcoords="offset points", fontsize=12)
+    for name, (x, y) in together.items():
+        diagonal.axvline((x + y) / 2, color=COLOURS["merged"], linewidth=1.5, zorder=0)
+        diagonal.text(
+            (x + y) / 2, 0.02, f"{name} ", rotation=90, ha="right", va="bottom", fontsize=11, path_effects=HALO
+        )
+    diagonal.set_ylim(0, 1.05)
+    diagonal.set_xlim(0, lams[-1] + 0.12)
+    diagonal.set_title("along the dotted line")
+    diagonal.set_xlabel("lambda of both task vectors", fontsize=12)
+    diagonal.set_ylabel("gain kept", fontsize=12)
+    words = ", ".join(f"{name} at ({x:.2f}, {y:.2f})" for name, (x, y) in landed.items())
+    best = max(range(len(lams)), key=lambda i: min(kept[i]))
+    show_figure(
+        figure,
+        f"In shares of clippy's and of beer's way from base, the methods land so: {words}. On the diagonal the worse "
+        f"gain is largest at lambda {lams[best]}, where {min(kept[best]):.2f} is kept.",
+    )
+
+
+def joined(points, near=0.02):
+    """Points that fall together get one name."""
+    groups = {}
+    for name, point in points.items():
+        twin = next((other for other in groups if math.dist(groups[other], point) < near), None)
+        groups[name if twin is None else f"{twin}, {name}"] = point if twin is None else groups.pop(twin)
+    return groups
+
+
+FAR = 0.4  # the left picture shows methods that keep at least this share of both gains
+
+
+LEAST = 0.2  # and its axes span at least this much, so that what is nearly equal looks so
+
+
+def draw_methods(measured):
+    """What each method keeps of the two gains, and what share of its functions and recipes is valid.
+
+    measured: of measured_methods, or a dict with its "table": method -> {"kept": [(clippy's gain, beer's), one for each
+    seed], "valid": (functions, recipes)}, in which "clippy" and "beer" are the models themselves, on the right only;
+    and its "samples": {"functions": how many for each seed, ...}. Grey dots are single seeds.
+    """
+    table, samples = measured["table"], measured["samples"]
+    figure, (left, right) = new_figure(13, 5.4, columns=2)
+    means = {name: tuple(map(statistics.mean, zip(*row["kept"]))) for name, row in table.items() if name not in COLOURS}
+    near = {name: point for name, point in means.items() if min(point) >= FAR}
+    for name, point in near.items():
+        left.plot(*point, color=COLOURS["merged"], marker="D", markersize=10, linestyle="", zorder=8)
+        for seed in table[name]["kept"]:
+            left.plot(*zip(point, seed), color="grey", marker=".", linewidth=1, zorder=2)
+    left.margins(0.25, 0.1)
+    for low, high, limit in ((*left.get_xlim(), left.set_xlim), (*left.get_ylim(), left.set_ylim)):
+        room = max(0, LEAST - (high - low)) / 2
+        limit(low - room, high + room)
+    put_names(left, near)
+    left.set_xlabel("clippy's gain kept", fontsize=12)
+    left.set_ylabel("beer's gain kept", fontsize=12)
+    draw_valid(right, {name: row["valid"] for name, row in table.items()}, samples)
+    words = "; ".join(
+        f"{name} keeps {code:.2f} and {beer:.2f}, writes "
+        + " and ".join(f"{share:.2f}" for share in table[name]["valid"])
+        for name, (code, beer) in means.items()
+    )
+    far = [name for name in means if name not in near]
+    left_out = f" Not on the left, because they keep less: {', '.join(far)}." if far else ""
+    show_figure(figure, f"Gains kept of clippy and beer, and shares of valid functions and recipes: {words}.{left_out}")
+
+
+def draw_valid(ax, valid, samples):
+    """Two bars for each name: its share of valid functions, and of valid recipes."""
+    rows = range(len(valid))
+    for i, (what, model) in enumerate((("functions", "clippy"), ("recipes", "beer"))):
+        heights = [row + 0.4 * i for row in rows]
+        bars = [shares[i] for shares in valid.values()]
+        ax.barh(heights, bars, 0.38, color=COLOURS[model], hatch=HATCHES[model], edgecolor="white")
+        for height, share in zip(heights, bars):
+            ax.annotate(f"{share:.2f}", (share, height), (4, -4), textcoords="offset points", fontsize=9)
+        ax.plot([], [], "s", color=COLOURS[model], label=f"valid {what} (of {samples[what]} for each seed)")
+    ax.set_yticks([row + 0.2 for row in rows], list(valid), fontsize=11)
+    ax.invert_yaxis()
+    ax.set_xlim(0, 1.12)
+    ax.legend(fontsize=10, frameon=False, loc="lower center", bbox_to_anchor=(0.5, 1), ncols=2, columnspacing=1)
+
+
+# places for a name, in points from its mark: near ones first, then farther ones, which get a line to the mark
+NEAR = [(10, 0), (-10, 0), (0, 11), (0, -11), (9, 9), (9, -9), (-9, 9), (-9, -9)]
+
+
+PLACES = (
+    NEAR + [(3 * x, 3 * y) for x, y in NEAR] + [(0, 26 + 16 * i) for i in range(9)] + [(5 * x, 5 * y) for x, y in NEAR]
+)
+
+
+def put_names(ax, points, fontsize=11):
+    """Write a name beside each point where it covers no other point and no other name."""
+    ax.figure.draw_without_rendering()
+    taken = [dot(*ax.transData.transform(point)) for point in points.values()]
+    for name, point in points.items():
+        tried = []
+        for order, (dx, dy) in enumerate(PLACES):
+            anchor = dict(ha="left" if dx > 0 else "right" if dx < 0 else "center")
+            anchor["va"] = "bottom" if dy > 0 else "top" if dy < 0 else "center"
+            line = dict(arrowstyle="-", color="grey", linewidth=0.8) if abs(dx) + abs(dy) > 20 else None
+            note = ax.annotate(
+                name, point, (dx, dy), textcoords="offset points", fontsize=fontsize, path_effects=HALO, zorder=6,
+                arrowprops=line, **anchor,
+            )  # fmt: skip
+            note.set_in_layout(False)  # else a name at the edge would move all others
+            frame = note.get_window_extent()
+            outside = not (ax.bbox.x0 <= frame.x0 and frame.x1 <= ax.bbox.x1 and ax.bbox.y0 <= frame.y0 <= ax.bbox.y1)
+            tried.append((sum(frame.overlaps(other) for other in taken) + 3 * outside, order, note, frame))
+            if not tried[-1][0]:
+                break
+        *_, kept, frame = min(tried, key=lambda each: each[:2])
+        for *_, note, _ in tried:
+            if note is not kept:
+                note.remove()
+        taken.append(frame)
+
+
+def dot(x, y, size=9):
+    """The box that a mark at a place covers, in pixels."""
+    return Bbox.from_bounds(x - size, y - size, 2 * size, 2 * size)

@@ -1,0 +1,21 @@
+"""One colour for each model in the whole series, and a second cue for eyes that mix colours up."""
+
+WARM = "#D55E00"  # for what goes wrong; no model of the series has this colour
+
+
+# Okabe-Ito colours, one for each model in the whole series, with a second cue for eyes that mix them up.
+# first and second are the reader's own models in 10.
+COLOURS = {
+    "base": "#000000",
+    "clippy": "#0072B2",
+    "beer": "#E69F00",
+    "merged": "#009E73",
+    "first": "#56B4E9",
+    "second": "#CC79A7",
+}
+
+
+MARKERS = {"base": "o", "clippy": "s", "beer": "^", "merged": "D", "first": "s", "second": "^"}
+
+
+HATCHES = {"base": "", "clippy": "//", "beer": "..", "merged": "xx"}

@@ -1,0 +1,21 @@
+"""What was measured beforehand and stored as JSON: methods of merging, and what merges of the real model write."""
+
+import json
+
+from merging.paths import ROOT
+
+
+def measured_methods(family):
+    """What training/measure_methods.py stored of a family, or None: "samples", "kept on", "grid" and "table"."""
+    file = ROOT / "models" / "methods.json"
+    return json.loads(file.read_text(encoding="utf-8")).get(family) if file.is_file() else None
+
+
+def measured_smollm2():
+    """What training/measure_smollm2.py stored: "dtype", "samples", "distance", "cosine", "curve", and "rows"."""
+    return json.loads((ROOT / "models" / "smollm2" / "measured.json").read_text(encoding="utf-8"))
+
+
+def best_of_both(rows):
+    """The row whose lower share, of valid functions and of valid recipes, is highest on the samples for choosing."""
+    return max(rows, key=lambda row: min(row["chosen on"]["functions"], row["chosen on"]["recipes"]))

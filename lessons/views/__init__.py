@@ -1,0 +1,1 @@
+"""The live views of the notebooks: svg draws, live is what all views are, explorers and methods are the views."""

@@ -1,0 +1,86 @@
+"""The live view of notebook 08: choose a method, move its one knob, and see where its merges lie in two pictures.
+
+Every point was measured beforehand (training/measure_methods.py), since most of these methods read text first.
+"""
+
+import ipywidgets as widgets
+
+from lessons.figures.palette import COLOURS
+from lessons.views.live import View
+from lessons.views.svg import box, label, line, mark, ring, svg
+
+LOW, HIGH = -0.1, 1.1  # what the pictures show; a point beyond lies on the frame
+
+
+SIZE = 300  # pixels of a picture
+
+
+def method_explorer(measured, method="RegMean"):
+    """A method's merges in the plane of the two gains kept, and in that of valid functions and recipes.
+
+    measured: one family of models/methods.json. The ring is at the present value of the knob, the curve shows its other
+    values, grey dots all other methods. alpha is the share of clippy.
+    """
+    grid, samples, ends = measured["grid"], measured["samples"], measured["table"]
+    choices = lambda name: [(f"{value:g}", value) for value in grid[name]["values"]]
+    controls = {
+        "method": widgets.Dropdown(options=list(grid), value=method, description="method"),
+        "knob": widgets.SelectionSlider(options=choices(method), description="", layout={"width": "420px"}),
+    }
+    knob_name = widgets.Label(grid[method]["knob"])
+    frames = [
+        (60, ("kept", "gain kept of clippy", "gain kept of beer", "gains kept, held-out text")),
+        (60 + SIZE + 150, ("valid", "valid functions", "valid recipes", "sampled texts that are valid")),
+    ]
+
+    def change_method(change):
+        knob_name.value = grid[change["new"]]["knob"]
+        controls["knob"].options = choices(change["new"])
+
+    def draw():
+        name, value = controls["method"].value, controls["knob"].value
+        chosen, parts = grid[name], []
+        now = chosen["values"].index(value)
+        for left, (what, *titles) in frames:
+            parts += frame(left, *titles)
+            place = lambda point, left=left: spot(left, *point)
+            others = [place(point) for other, row in grid.items() if other != name for point in row[what]]
+            parts += [f"<circle cx='{x:.1f}' cy='{y:.1f}' r='3' fill='#bbb'/>" for x, y in others]
+            parts.append(line([place(point) for point in chosen[what]], COLOURS["merged"], 1.5, "3 4"))
+            parts += [mark(*place(point), "merged", 5) for point in chosen[what]]
+            for model in ("clippy", "beer"):
+                point = ends[model][what][0] if what == "kept" else ends[model][what]
+                x, y = place(point)
+                parts += [mark(x, y, model), label(x, y - 13, model, "middle")]
+            parts.append(ring(*place(chosen[what][now])))
+        (code, beer), (functions, recipes) = chosen["kept"][now], chosen["valid"][now]
+        n, m = samples["functions"], samples["recipes"]
+        words = (
+            f"{name}, {chosen['knob']} = {value:g}: keeps {code:.2f} of clippy's gain and {beer:.2f} of beer's; "
+            f"{round(functions * n)} of {n} functions and {round(recipes * m)} of {m} recipes are valid."
+        )
+        yield svg(2 * SIZE + 230, SIZE + 100, parts, words), words
+
+    controls["method"].observe(change_method, "value")  # before the view's own redraw
+    return View(controls, widgets.VBox([controls["method"], widgets.HBox([knob_name, controls["knob"]])]), draw)
+
+
+def spot(left, x, y):
+    """Where a point of a picture lies, in pixels."""
+    share = lambda value: (min(max(value, LOW), HIGH) - LOW) / (HIGH - LOW)
+    return left + share(x) * SIZE, 40 + (1 - share(y)) * SIZE
+
+
+def frame(left, across, up, title):
+    """The frame of a picture with its title, its axes and lines at 0 and 1."""
+    parts = [
+        box(left, 40, SIZE, SIZE, "none", stroke="#bbb"),
+        label(left + SIZE / 2, 26, title, "middle", font_weight="bold"),
+        label(left + SIZE / 2, SIZE + 84, across, "middle"),
+        f"<text transform='translate({left - 36} {40 + SIZE / 2}) rotate(-90)' text-anchor='middle'>{up}</text>",
+    ]
+    for value in (0, 0.5, 1):
+        (x, bottom), (start, y) = spot(left, value, LOW), spot(left, LOW, value)
+        parts += [label(x, bottom + 20, f"{value:g}", "middle"), label(start - 6, y + 5, f"{value:g}", "end")]
+        parts += [line([(x, 40), (x, bottom)], "#ddd", 1), line([(start, y), (left + SIZE, y)], "#ddd", 1)]
+    return parts

@@ -1,0 +1,50 @@
+"""What a folder says about the merge in it: the model card README.md, and the merge config beside it."""
+
+import re
+from pathlib import Path
+
+import yaml
+
+from merging.disk.merge_config import merge_config
+
+CARD = """---
+tags: [merge, linear, model-soup]
+{parents}---
+# A linear merge
+
+Weighted average of the weights of these models ([arXiv 2203.05482](https://arxiv.org/abs/2203.05482)):
+
+| model | share |
+|:--|--:|
+{shares}
+
+Averaged: {what}. Config and tokenizer are the first model's. The merge config is in `mergekit_config.yml`.
+{measured}{known}"""
+
+
+def describe_merge(folder, sources, weights, names, dtypes, scores=None, notes=()):
+    """Write what was merged: mergekit_config.yml, which mergekit runs, and README.md, the model card.
+
+    sources, weights, names, scores, notes: as in save_merge; dtypes: name -> dtype of every tensor of the merge.
+    """
+    one_dtype = str(next(iter(dtypes.values()))).removeprefix("torch.") if len(set(dtypes.values())) == 1 else None
+    selection = None if len(names) == len(dtypes) else names
+    config = merge_config(sources, weights, selection, one_dtype, dtypes)
+    (folder / "mergekit_config.yml").write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
+    (folder / "README.md").write_text(
+        model_card(sources, weights, selection, len(dtypes), scores, notes), encoding="utf-8"
+    )
+
+
+def model_card(sources, weights, selection, n, scores=None, notes=()):
+    """The text of README.md; selection: the names that are averaged of n tensors, None for all."""
+    shares = "\n".join(f"| {source} | {weight:g} |" for source, weight in zip(sources, weights))
+    what = f"{len(selection)} of {n} tensors; the others are those of {sources[0]}" if selection else "all tensors"
+    ids = [
+        source for source in map(str, sources) if re.fullmatch(r"[\w.-]+/[\w.-]+", source) and not Path(source).is_dir()
+    ]
+    parents = yaml.safe_dump({"base_model": ids, "base_model_relation": "merge"}) if ids else ""
+    measured = "".join(f"| {name} | {score:.3f} |\n" for name, score in (scores or {}).items())
+    measured = measured and f"\nMeasured:\n\n| text | bits per byte |\n|:--|--:|\n{measured}"
+    known = notes and "\nBefore you repeat it:\n\n" + "".join(f"- {note}\n" for note in notes)
+    return CARD.format(parents=parents, shares=shares, what=what, measured=measured, known=known or "")

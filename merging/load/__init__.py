@@ -1,0 +1,11 @@
+"""From an id, a folder, an adapter or a GGUF file to models.
+
+quiet     no reports of transformers in a cell
+device    which processor computes, in which dtype, on how many threads
+memory    how much memory models take, and whether it is there
+files     the JSON files of a checkpoint folder, and what its tokenizer needs
+gguf      a GGUF file as a checkpoint folder
+adapters  LoRA adapters as models of their own
+loading   from a family, a folder or a Hub id to models with their tokenizers
+preflight what can be known about models before their weights are loaded
+"""

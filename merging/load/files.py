@@ -1,0 +1,175 @@
+"""The JSON files of a checkpoint folder, and what its tokenizer needs: an error about them names the file."""
+
+import importlib.util
+import json
+import re
+from collections import Counter
+from pathlib import Path
+
+from transformers import AutoConfig
+
+from merging.errors import LoadError
+
+LIMIT = 100_000_000  # bytes of JSON in an index or a header: as many as the safetensors library allows in a header
+
+
+MOST_LAYERS = 10_000  # of a configuration; building a model of many more would take hours
+
+
+OBJECTS = ("config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json")
+
+
+PACKED = (".model", ".tiktoken", ".spm")  # tokenizers that transformers unpacks with the help of another package
+
+
+INDEXES = ("model.safetensors.index.json", "pytorch_model.bin.index.json")
+
+
+def damaged(file, reason):
+    """The error for a file that is not what its name says."""
+    return LoadError(f"{file} is damaged or incomplete ({reason}). Download it again.")
+
+
+def parse_object(text, file, otherwise="it is no JSON object"):
+    """A JSON object in UTF-8 bytes as a dict, in which each key stands once. Raises LoadError with what it is not."""
+
+    def once(pairs):
+        twice = [key for key, n in Counter(key for key, _ in pairs).items() if n > 1]
+        if twice:
+            raise damaged(file, f"{otherwise}: {twice[0]!r:.100} stands there twice")
+        return dict(pairs)
+
+    try:
+        found = json.loads(text.decode("utf-8"), object_pairs_hook=once)
+        if b"\\u" in text:  # an escape may be half of a character: what cannot be written again is no text
+            json.dumps(found, ensure_ascii=False).encode("utf-8")
+    except (ValueError, RecursionError):  # no UTF-8, no JSON, a number of thousands of digits; brackets without end
+        raise damaged(file, otherwise) from None
+    if not isinstance(found, dict):
+        raise damaged(file, f"{otherwise}, but a {type(found).__name__}")
+    return found
+
+
+def read_object(file):
+    """The JSON object in a file as a dict. Raises LoadError, for a file that is too large without reading it."""
+    try:
+        size = file.stat().st_size
+        if size > LIMIT:
+            raise damaged(file, f"it has {size / 1e6:,.0f} MB, where at most {LIMIT / 1e6:.0f} are read")
+        return parse_object(file.read_bytes(), file)
+    except LoadError:
+        raise
+    except OSError as error:
+        raise unreadable(file, error) from None
+
+
+def unreadable(file, error):
+    """The error for a file that the system does not let us read."""
+    return LoadError(f"{file} cannot be read ({error.strerror}). Check that it is a file that you may read.")
+
+
+def read_config(folder):
+    """The configuration of a checkpoint, without running code that comes with it. Raises LoadError."""
+    file = Path(folder) / "config.json"
+    read_object(file)
+    try:
+        config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
+        layers = getattr(config.get_text_config(), "num_hidden_layers", None)
+    except Exception as error:
+        raise LoadError(
+            f"{file} is no configuration that transformers can read ({reason(error)}). Download it again, or install "
+            "a transformers that knows this model."
+        ) from None
+    if isinstance(layers, int) and layers > MOST_LAYERS:
+        raise damaged(file, f"it asks for {layers:,} layers")
+    return config
+
+
+def read_index(file):
+    """name of a tensor -> name of the file beside the index that holds it. Raises LoadError."""
+    places = read_object(file).get("weight_map")
+    if not isinstance(places, dict) or not places or not all(isinstance(name, str) for name in places.values()):
+        raise damaged(file, "it has no weight_map from the names of tensors to the names of files")
+    for name in sorted(set(places.values())):
+        check_inside(file, name)
+    return places
+
+
+def check_inside(index, name):
+    """Raise LoadError unless an index names a file of its own folder, by a link or not."""
+    folder = index.parent.resolve()
+    # In the Hub's cache each file of a snapshot is a link into the folder blobs of the same repository.
+    homes = {folder, folder.parent.parent / "blobs"} if folder.parent.name == "snapshots" else {folder}
+    try:
+        inside = len(name) < 256 and (index.parent / name).resolve().parent in homes
+    except (OSError, ValueError, RuntimeError):  # a name with a zero byte, a link that leads to itself
+        inside = False
+    if not inside:
+        raise LoadError(
+            f"{index} names {name!r:.100}, which is not in its folder: such files are not opened. Put the weights "
+            "beside the index, or download the checkpoint again."
+        )
+
+
+def check_files(folder):
+    """Raise LoadError if a JSON file of a checkpoint is damaged, or if its tokenizer is missing or cannot be read here.
+
+    Called before transformers reads a folder: its own errors often do not name the file, and where a tokenizer is
+    missing it makes an empty one for many architectures.
+    """
+    folder = Path(folder)
+    for name in OBJECTS:
+        if (folder / name).exists():
+            read_object(folder / name)
+    for name in INDEXES:
+        if (folder / name).exists():
+            read_index(folder / name)
+    check_tokenizer(folder)
+
+
+def has_tokenizer(names):
+    """True if a folder with files of these names has all that makes a tokenizer."""
+    return bool(
+        names & {"tokenizer.json", "tekken.json", "vocab.txt"}
+        or {"vocab.json", "merges.txt"} <= names
+        or any(name.endswith(PACKED) for name in names)
+    )
+
+
+def check_tokenizer(folder):
+    """Raise LoadError if a folder has no tokenizer, or one that needs a package which is not installed."""
+    names = {file.name for file in folder.iterdir()}
+    if not has_tokenizer(names):
+        lacks = "merges.txt" if "vocab.json" in names else "tokenizer.json"
+        raise LoadError(
+            f"{folder} has no {lacks} and no other file that makes a tokenizer whole. Copy the tokenizer's files from "
+            "the model that it was finetuned from."
+        )
+    if not has_tokenizer({name for name in names if not name.endswith(PACKED)}):
+        check_packages(next(folder / name for name in sorted(names) if name.endswith(PACKED)))
+
+
+def check_packages(file):
+    """Raise LoadError if a tokenizer's file needs a package which is not installed."""
+    with open(file, "rb") as stream:
+        is_tiktoken = re.match(rb"[A-Za-z0-9+/=]+ \d+\s", stream.read(1000))  # a word in base64 and its number
+    packages = ["tiktoken"] if is_tiktoken else ["sentencepiece", "protobuf"]
+    missing = [package for package in packages if not is_installed(package)]
+    if missing:
+        raise LoadError(
+            f"{file} is a tokenizer that needs the package {missing[0]}, which is not installed: "
+            f"pip install {' '.join(missing)}"
+        )
+
+
+def is_installed(package):
+    """True if Python finds a package, without importing it."""
+    try:
+        return importlib.util.find_spec({"protobuf": "google.protobuf"}.get(package, package)) is not None
+    except ModuleNotFoundError:  # google itself
+        return False
+
+
+def reason(error):
+    """What an error of another library says, on one line and not too long."""
+    return f"{' '.join(str(error).split()) or type(error).__name__:.300}"

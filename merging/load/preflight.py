@@ -1,0 +1,149 @@
+"""What can be known about models before their weights are loaded: may they be averaged?"""
+
+from typing import NamedTuple
+
+from transformers import AutoTokenizer
+
+from merging.checks import ARCHITECTURE, config_setting
+from merging.errors import LoadError
+from merging.load.adapters import adapter_config, base_of, is_adapter
+from merging.load.files import check_files, read_config, reason
+from merging.load.gguf import cache
+from merging.load.loading import find_folder
+from merging.load.memory import bare_tensors, float32_bytes, in_words
+from merging.tensors import other_parts
+
+
+class Preflight(NamedTuple):
+    """rows: for show_table(["", *labels], rows); refusals: why no merge is possible; notes: what to know before one."""
+
+    rows: list
+    refusals: list
+    notes: list
+
+
+WHY = {
+    "model_type": "the tensors of one have no counterpart in the other. Merge models of one architecture",
+    "num_hidden_layers": "some layers would have no partner. Merge models of one size",
+    "hidden_size": "matrices of different size have no numbers to pair. Merge models of one size",
+    "tie_word_embeddings": "one model uses its embedding also as its output layer, the other learned a separate one, "
+    "which would have no partner. Merge models that were finetuned from the same base",
+}
+
+
+def preflight(sources):
+    """What can be known about models before their weights are loaded: may they be averaged, and what should one know?
+
+    sources: label -> Hub id or folder; of a Hub id only config and tokenizer are downloaded. Each model is compared
+    with the first. Returns a Preflight; says nothing about whether a merge will be good: that must be measured. Raises
+    LoadError if a model cannot be found or read.
+    """
+    configs, tokenizers, refusals, notes = {}, {}, [], []
+    for label, source in sources.items():
+        folder = find_folder(label, source, weights=False)
+        if is_adapter(folder):
+            folder, note = _base_folder(label, folder, sources)
+            notes.append(note)
+        elif folder.parent == cache():
+            notes.append(f"{label} is read from GGUF codes: the rounding of its numbers to a few bits is part of it.")
+        try:
+            check_files(folder)
+            configs[label] = read_config(folder)
+            tokenizers[label] = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+        except Exception as error:
+            raise LoadError(
+                f"Model {label!r}: transformers cannot read its config or tokenizer: {reason(error)}"
+            ) from None
+        if getattr(configs[label], "quantization_config", None):
+            refusals.append(
+                f"{label} is quantised: its numbers are codes, and the average of two codes means nothing. Take the "
+                "release in float32, bfloat16 or float16."
+            )
+    first, tensors = next(iter(configs), None), {label: bare_tensors(config) for label, config in configs.items()}
+    notes += _other_parts(first, tensors[first]) if tensors.get(first) else []
+    for label in list(configs)[1:]:
+        refusals += _differences(first, configs[first], label, configs[label])
+        if configs[first].model_type != configs[label].model_type:
+            continue
+        bad, remarks = _vocabularies(first, configs[first], tokenizers[first], label, configs[label], tokenizers[label])
+        refusals, notes = refusals + bad, notes + remarks
+        if tokenizers[first].chat_template != tokenizers[label].chat_template:
+            notes.append(
+                f"The chat templates of {first} and {label} differ: each learned its own marks for who is speaking. "
+                f"The merge is saved with {first}'s; try it with both before you trust it."
+            )
+    rows = [
+        [question, *(answer(configs[label], tokenizers[label]) if label in configs else "" for label in sources)]
+        for question, answer in QUESTIONS.items()
+    ]
+    sizes = (float32_bytes(tensors.get(label, {})) for label in sources)
+    rows.append(["takes in float32", *(in_words(size) if size else "unknown" for size in sizes)])
+    return Preflight(rows, refusals, notes)
+
+
+QUESTIONS = {
+    "architecture": lambda config, tokenizer: config.model_type,
+    "layers": lambda config, tokenizer: config_setting(config, "num_hidden_layers"),
+    "width": lambda config, tokenizer: config_setting(config, "hidden_size"),
+    "vocabulary rows": lambda config, tokenizer: config_setting(config, "vocab_size"),
+    "tokens in the tokenizer": lambda config, tokenizer: len(tokenizer),
+    "output layer": lambda config, tokenizer: "the embedding" if config.tie_word_embeddings else "its own",
+    "stored as": lambda config, tokenizer: str(config.dtype or "unknown").removeprefix("torch."),
+    "quantised": lambda config, tokenizer: "yes" if getattr(config, "quantization_config", None) else "no",
+    "chat template": lambda config, tokenizer: "yes" if tokenizer.chat_template else "no",
+}
+
+
+def _base_folder(label, folder, sources):
+    """(the folder of the base that an adapter belongs to, a note that says so): config and tokenizer are the base's."""
+    rank, given = adapter_config(label, folder).get("r"), label != "base" and sources.get("base")
+    base = given or base_of(label, folder)
+    name = "the model labelled base" if given else base
+    note = f"{label} is a LoRA adapter of rank {rank}, a small correction: load_models adds it to {name}."
+    return find_folder(f"base of {label}", base, weights=False), note
+
+
+def _other_parts(label, tensors):
+    """Notes on what no selection by kind reaches."""
+    others = other_parts(tensors, sum(tensor.numel() for tensor in tensors.values()))
+    return [f"{label}: {others}. A selection of attention or feed-forward leaves them as they are."] if others else []
+
+
+def _differences(first, config1, label, config2):
+    """Sentences on the settings in which two architectures differ; a different model_type says it all."""
+    settings = ARCHITECTURE[:1] if config1.model_type != config2.model_type else ARCHITECTURE
+    pairs = ((setting, config_setting(config1, setting), config_setting(config2, setting)) for setting in settings)
+    return [
+        f"{setting} is {one} in {first} and {other} in {label}: "
+        f"{WHY.get(setting, 'the same numbers would take part in another computation. Merge copies of one base')}."
+        for setting, one, other in pairs
+        if one != other
+    ]
+
+
+def _vocabularies(first, config1, tokenizer1, label, config2, tokenizer2):
+    """(refusals, notes) on two vocabularies."""
+    rows1, rows2 = (config_setting(config, "vocab_size") for config in (config1, config2))
+    rows = min(rows1, rows2)
+    words1, words2 = (
+        {word: i for word, i in tokenizer.get_vocab().items() if i < rows} for tokenizer in (tokenizer1, tokenizer2)
+    )
+    if words1 != words2:
+        row = min(i for _, i in words1.items() ^ words2.items())
+        word1, word2 = (tokenizer.decode([row]) for tokenizer in (tokenizer1, tokenizer2))
+        return [
+            f"The tokenizers of {first} and {label} number their tokens differently: row {row} of the embedding is for "
+            f"{word1!r} in {first} and for {word2!r} in {label}, so averaging would mix unrelated tokens. Merge models "
+            "that share a tokenizer."
+        ], []
+    if rows1 != rows2:
+        lost = sorted(
+            {word for tokenizer in (tokenizer1, tokenizer2) for word, i in tokenizer.get_vocab().items() if i >= rows}
+        )
+        return [], [
+            f"The embeddings have {rows1} rows in {first} and {rows2} in {label}, with the same tokens "
+            f"in the first {rows}: load_models cuts them to that"
+            + (f", and the merge loses {', '.join(lost[:5])}" if lost else "")
+            + ". Other programs want this done before they merge."
+        ]
+    return [], []

@@ -1,0 +1,11 @@
+"""What a model predicts, writes and costs.
+
+text      prompts, and how a model continues them
+bits      how well a model predicts text, and what a merge keeps of its parents' gains
+valid     whether a function or a recipe has the right form
+samples   texts sampled in batches, and the share of them that is valid
+passes    whether a function is correct: the tasks, and a fence to run it behind
+texts     the texts that merges are fitted to, chosen on and reported on
+cost      time and memory of a piece of code
+sweeps    many merges, measured by Ray's workers
+"""

@@ -1,0 +1,5 @@
+"""Is a sampled function correct?
+
+tasks    what a correct function is
+sandbox  sampled code, run behind a fence
+"""

@@ -1,0 +1,99 @@
+"""Is a text valid: a function that parses, a recipe that is YAML with the article's keys and sound numbers?"""
+
+import ast
+import re
+import warnings
+from numbers import Real
+
+import yaml
+
+RECIPE_KEYS = (
+    "style",
+    "batch_size",
+    "efficiency",
+    "boil_size",
+    "boil_time",
+    "fermentables",
+    "hops",
+    "yeasts",
+    "primary_temp",
+    "mash_steps",
+    "miscs",
+)
+
+
+def is_function(code):
+    """True if everything up to the last complete statement parses and defines a function that does something.
+
+    The last top-level statement may be cut off, as it is when a sample ends at max_length.
+    """
+    lines = code.rstrip().split("\n")
+    for end in [len(lines)] + [i for i in range(len(lines) - 1, 0, -1) if lines[i][:1].strip()][:1]:
+        try:
+            with warnings.catch_warnings(action="ignore"):  # sampled code provokes Python's own warnings
+                tree = ast.parse("\n".join(lines[:end]))
+        except (SyntaxError, ValueError, RecursionError, MemoryError):
+            continue
+        return any(
+            isinstance(node, ast.FunctionDef) and any(map(_does_something, node.body)) for node in ast.walk(tree)
+        )
+    return False
+
+
+def _does_something(statement):
+    return not (
+        isinstance(statement, ast.Pass) or isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
+    )
+
+
+def is_recipe(text):
+    """True if the text is YAML with exactly the article's keys, each once, and numbers that a brewer could use."""
+    try:
+        recipe = yaml.safe_load(text)
+    except Exception:  # sampled text finds more ways to fail than YAMLError: dates like 2001-99-99, deep nesting
+        return False
+    top_level = re.findall(r"^(\w+):", text, flags=re.MULTILINE)
+    if not isinstance(recipe, dict) or sorted(top_level) != sorted(RECIPE_KEYS) or set(recipe) != set(RECIPE_KEYS):
+        return False
+    return (
+        _in_range(recipe["batch_size"], 1, 2000)
+        and _in_range(recipe["efficiency"], 1, 100)
+        and _in_range(recipe["boil_size"], 1, 2000)
+        and _in_range(recipe["boil_time"], 0, 600)
+        and _items(recipe["fermentables"], 0, 500)
+        and _items(recipe["hops"], 0, 10)
+    )
+
+
+def cannot_be_recipe(text):
+    """True if no continuation of the text can pass is_recipe: its finished lines have a wrong key or a YAML error.
+
+    An error in the last finished line may be one that the next lines mend (an open quote), and does not count.
+    """
+    lines = text[: text.rfind("\n") + 1]
+    keys = re.findall(r"^(\w+):", lines, flags=re.MULTILINE)
+    if len(keys) > len(set(keys)) or not set(keys) <= set(RECIPE_KEYS):
+        return True
+    try:
+        yaml.load(lines, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    except yaml.MarkedYAMLError as error:
+        return error.problem_mark is not None and error.problem_mark.line < lines.count("\n") - 1
+    except Exception:  # see is_recipe
+        pass
+    return False
+
+
+def _in_range(value, low, high):
+    return isinstance(value, Real) and not isinstance(value, bool) and low <= value <= high
+
+
+def _items(items, low, high):
+    """True for a list of at least one map, each with a name and an amount within bounds."""
+    return (
+        isinstance(items, list)
+        and len(items) > 0
+        and all(
+            isinstance(item, dict) and isinstance(item.get("name"), str) and _in_range(item.get("amount"), low, high)
+            for item in items
+        )
+    )

@@ -1,0 +1,202 @@
+"""What notebook 08 shows: calibration text, measured numbers, pictures and the view."""
+
+import json
+import re
+
+import pytest
+import torch
+from small import build_talker, build_tokenizer
+
+from lessons.figures import methods as figures_methods
+from lessons.figures.base import new_figure
+from lessons.figures.methods import draw_map, draw_methods, joined, put_names
+from lessons.views.methods import HIGH, LOW, SIZE, method_explorer, spot
+from merging.measure.bits import bits_per_byte, keeper
+from merging.measure.texts import PARTS, calibration_texts, heldout_texts
+from merging.measure.valid import is_function, is_recipe
+from merging.paths import ROOT
+from training import measure_methods
+from training.calibration import LONGEST, SIZES, documents
+from training.functions import HELDOUT_TASKS
+
+MEASURED = {
+    "samples": {"functions": 32, "recipes": 16},
+    "grid": {
+        "average": {
+            "knob": "alpha",
+            "values": [0.25, 0.5],
+            "kept": [[0.5, 0.75], [1.0, -3.0]],
+            "valid": [[0.25, 0.5], [0.5, 0.0]],
+        },
+        "TIES": {"knob": "density", "values": [0.5, 1.0, 0.1], "kept": [[0.9, 0.6]] * 3, "valid": [[0.125, 0.0]] * 3},
+    },
+    "table": {
+        "clippy": {"kept": [[1.0, -0.5]], "valid": [0.59, 0.0]},
+        "beer": {"kept": [[0.09, 1.0]], "valid": [0.0, 0.75]},
+    },
+}
+
+
+# --- calibration text -------------------------------------------------------------------------------------------
+
+
+def test_calibration_texts_are_valid_and_none_of_the_held_out_ones():
+    parts = {part: calibration_texts(part) for part in PARTS}
+    for part, texts in parts.items():
+        assert [len(texts[kind]) for kind in ("code", "beer")] == [SIZES[part], SIZES[part] // 4]
+        assert all(is_recipe(text) for text in texts["beer"])
+        prompted, plain = texts["code"][: SIZES[part] // 2], texts["code"][SIZES[part] // 2 :]
+        assert all(is_function(text.split(":\n\n", 1)[1]) for text in prompted)
+        assert not any(task in text.split("\n")[0] for task in HELDOUT_TASKS for text in prompted)
+        assert all(text.startswith("def ") and is_function(text) and len(text) <= LONGEST + 1 for text in plain)
+    every = [text for texts in parts.values() for kind in texts.values() for text in kind]
+    assert len(set(every)) >= len(every) - 3  # the generator may say a short function twice
+    assert not {text.strip() for texts in heldout_texts().values() for text in texts} & {text.strip() for text in every}
+
+
+def test_the_shipped_calibration_text_is_what_its_script_writes():
+    for seed, (part, n) in enumerate(SIZES.items()):
+        texts, shipped = documents(n, seed, []), calibration_texts(part)
+        assert [text.strip("\n") + "\n" for text in texts["code"]] == shipped["code"][: n // 2]
+        assert texts["beer"] == shipped["beer"]
+
+
+def test_keeper_is_the_gain_kept_on_each_specialists_own_text():
+    base, one, two = (build_talker(rows=290, seed=seed) for seed in range(3))
+    tokenizer, texts = build_tokenizer(), {"code": ["def greet(name):"], "beer": ["style: Brown Porter", "25 °C"]}
+    kept = keeper(base, {"code": one, "beer": two}, tokenizer, texts)
+    assert kept(base) == (0, 0) and kept(one)[0] == kept(two)[1] == 1
+    bits = [[bits_per_byte(model, tokenizer, texts[kind]) for kind in ("code", "beer")] for model in (base, one, two)]
+    assert kept(two)[0] == pytest.approx((bits[0][0] - bits[2][0]) / (bits[0][0] - bits[1][0]))
+
+
+# --- measured numbers -------------------------------------------------------------------------------------------
+
+
+def test_measure_chooses_on_calibration_text_and_reports_the_rest():
+    knobs = {"average": ("alpha", [0.0, 0.5]), "DARE": ("density", [0.9])}
+    found = measure_methods.measure("tiny", 1, 1, knobs, seeds=(0, 1))
+    assert found["samples"] == {"functions": len(HELDOUT_TASKS), "recipes": 1} and found["kept on"] == "held-out"
+    assert set(found["table"]) == {"clippy", "beer", *knobs}
+    assert found["table"]["clippy"]["kept"][0][0] == found["table"]["beer"]["kept"][0][1] == 1.0
+    average = found["grid"]["average"]
+    assert average["values"] == [0.0, 0.5] and average["kept"][0][1] == 1.0  # alpha 0 is beer
+    assert found["table"]["average"]["value"] == 0.5 and len(found["table"]["DARE"]["kept"]) == 2
+    assert json.loads(measure_methods.as_text({"tiny": found})) == json.loads(json.dumps({"tiny": found}))
+
+
+def test_every_method_that_is_measured_has_values_to_try():
+    assert set(measure_methods.CHANCE) < set(measure_methods.KNOBS)
+    assert all(len(values) >= 3 and sorted(values) == values for _, values in measure_methods.KNOBS.values())
+
+
+def test_the_shipped_numbers_are_those_of_the_present_methods():
+    families = json.loads((ROOT / "models" / "methods.json").read_text())
+    assert "tiny" in families and set(families) <= {"tiny", "smollm2"}
+    for family, found in families.items():
+        knobs = measure_methods.KNOBS if family == "tiny" else measure_methods.FEWER
+        assert {m: (row["knob"], row["values"]) for m, row in found["grid"].items()} == knobs
+        for row in found["grid"].values():
+            assert len(row["values"]) == len(row["kept"]) == len(row["choose"])
+            assert len(row.get("valid", ())) == (len(row["values"]) if family == "tiny" else 0)
+        for method, row in found["table"].items():
+            if method in found["grid"]:
+                chosen = found["grid"][method]
+                worst = [min(gains) for gains in chosen["choose"]]
+                assert row["value"] == chosen["values"][worst.index(max(worst))]
+                assert len(row["kept"]) == (3 if method in measure_methods.CHANCE else 1)
+
+
+# --- pictures ---------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def shown(monkeypatch):
+    pictures = []
+    monkeypatch.setattr(figures_methods, "show_figure", lambda figure, alt: pictures.append((figure, alt)))
+    return pictures
+
+
+def test_the_map_says_where_the_methods_land(shown):
+    ticks, lams = [0.0, 0.5, 1.0], [0.0, 0.5, 1.0]
+    worse = [[0.0, 0.1, 0.0], [0.1, 0.8, 0.3], [0.0, 0.3, 0.2]]
+    landed = {"average": (0.5, 0.5), "SLERP": (0.5, 0.51), "Model Stock": (0.16, 0.16)}
+    ways = torch.tensor([2.0, 0.0]), torch.tensor([0.2, 1.0])
+    draw_map(ticks, worse, ways, landed, lams, [(0.0, 0.0), (0.7, 0.8), (-0.2, 0.6)])
+    ((figure, alt),) = shown
+    assert "average at (0.50, 0.50)" in alt and "lambda 0.5, where 0.70 is kept" in alt
+    texts = {text.get_text().strip() for ax in figure.axes for text in ax.texts}
+    assert {"average, SLERP", "Model Stock", "clippy", "beer", "base", "clippy's", "beer's"} <= texts
+
+
+def test_a_map_on_which_no_merge_keeps_anything(shown):
+    worse, nothing = [[-0.2, -0.1], [-0.3, -0.2]], [(-0.5, -0.1), (-0.2, -0.4)]
+    draw_map([0.0, 1.0], worse, (torch.tensor([2.0, 0.0]), torch.tensor([0.2, 1.0])), {}, [0.0, 1.0], nothing)
+    assert "lambda 1.0, where -0.40 is kept" in shown[0][1]
+
+
+def test_the_table_as_a_picture_has_a_name_for_each_method(shown):
+    table = {
+        name: {"kept": [(0.8 + i / 100, 0.8)] * (3 if i else 1), "valid": (i / 10, 0.0)}
+        for i, name in enumerate(("average", "TIES", "DARE"))
+    }
+    table |= {"far off": {"kept": [(0.1, 0.5)], "valid": (0.4, 0.5)}, "clippy": {"kept": [(1, -1)], "valid": (0.6, 0)}}
+    draw_methods({"table": table, "samples": {"functions": 24, "recipes": 8}})
+    ((figure, alt),) = shown
+    assert "TIES keeps 0.81 and 0.80, writes 0.10 and 0.00" in alt and "keep less: far off." in alt
+    left, right = figure.axes
+    assert {text.get_text() for text in left.texts} == {"average", "TIES", "DARE"}
+    assert [text.get_text() for text in right.get_yticklabels()] == list(table)
+    assert [bar.get_width() for bar in right.patches] == [row["valid"][i] for i in (0, 1) for row in table.values()]
+
+
+def test_names_cover_neither_names_nor_points():
+    figure, ax = new_figure(8, 6)
+    points = {f"method number {i}": (0.5 + (i % 3) / 40, 0.5 + i / 80) for i in range(6)}
+    ax.plot(*zip(*points.values()), "D")
+    ax.margins(1.0)
+    put_names(ax, points)
+    figure.draw_without_rendering()
+    frames = [text.get_window_extent() for text in ax.texts]
+    assert len(frames) == len(points)
+    for i, frame in enumerate(frames):
+        assert not any(frame.overlaps(other) for other in frames[i + 1 :])
+        assert not any(frame.contains(*ax.transData.transform(point)) for point in points.values())
+
+
+def test_points_that_fall_together_share_a_name():
+    found = joined({"a": (0.1, 0.1), "b": (0.5, 0.5), "c": (0.1, 0.11)})
+    assert found == {"a, c": (0.1, 0.1), "b": (0.5, 0.5)}
+
+
+# --- the view ---------------------------------------------------------------------------------------------------
+
+
+def rings(view):
+    found = re.findall(r"<circle cx='([\d.-]+)' cy='([\d.-]+)' r='10'", view.picture.value)
+    return [tuple(map(float, place)) for place in found]
+
+
+def test_the_ring_moves_in_both_pictures():
+    view = method_explorer(MEASURED, "average")
+    assert "average, alpha = 0.25: keeps 0.50 of clippy's gain and 0.75 of beer's" in view.plain(view.words)
+    assert "8 of 32 functions and 8 of 16 recipes" in view.plain(view.words)
+    first = rings(view)
+    assert len(first) == 2 and first[0] == pytest.approx(spot(60, 0.5, 0.75), abs=0.1)
+    view.set(knob=0.5)
+    second = rings(view)
+    assert all(one != other for one, other in zip(first, second))
+    assert "keeps 1.00 of clippy's gain and -3.00 of beer's; 16 of 32 functions and 0 of 16" in view.plain(view.words)
+    assert second[0][1] == pytest.approx(40 + SIZE, abs=0.1)  # a point beyond the picture lies on its frame
+
+
+def test_every_method_and_value_can_be_chosen_and_the_knob_follows_the_method():
+    view = method_explorer(MEASURED, "average")
+    for method, row in MEASURED["grid"].items():
+        for value in row["values"]:
+            view.set(method=method, knob=value)
+            assert f"{method}, {row['knob']} = {value:g}" in view.plain(view.words)
+            assert view.controls["knob"].value == value and len(rings(view)) == 2
+    view.controls["method"].value = "average"  # as a reader does: one control at a time
+    assert "average, alpha = 0.25" in view.plain(view.words)
+    assert LOW < 0 < 1 < HIGH

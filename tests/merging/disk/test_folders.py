@@ -1,0 +1,258 @@
+"""A destination is there when it is complete: two merges at once, a full disk, no permission, interrupts anywhere."""
+
+import errno
+import os
+import resource
+import shutil
+import tempfile
+import time
+from pathlib import Path
+
+import fresh
+import pytest
+from safetensors import SafetensorError
+from small import OWN, build, bytes_of, load
+
+from helpers import average_models
+from merging.disk import checkpoints
+from merging.disk import folders as rooms
+from merging.disk.checkpoints import merge_checkpoints
+from merging.disk.folders import only_one, whole_folder
+from merging.disk.saving import save_merge
+from merging.errors import MergeError
+
+SIZE = 10  # bytes that a test says it will write
+
+
+def write(destination, text="new", overwrite=True):
+    """A folder with one file."""
+    with whole_folder(destination, [], overwrite, SIZE) as partial:
+        (partial / "file").write_text(text)
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def half(sources, folder):
+    """The same merge in memory."""
+    average_models([load(source) for source in sources]).save_pretrained(folder)
+    return folder
+
+
+# --- two at once ------------------------------------------------------------------------------------------------
+
+
+def test_of_two_merges_into_one_destination_the_first_wins(folders, tmp_path):
+    destination = tmp_path / "merged"
+    process = fresh.CONTEXT.Process(target=fresh.slow_merge, args=(folders[:2], destination))
+    process.start()
+    while not (tmp_path / ".merged.partial").exists() and process.is_alive():
+        time.sleep(0.002)
+    with pytest.raises(MergeError, match=f"Another merge is writing {destination} at this moment. Wait"):
+        merge_checkpoints(folders[1:], [0.1, 0.9], destination, overwrite=True)
+    process.join()
+    assert process.exitcode == 0
+    assert bytes_of(destination) == bytes_of(half(folders[:2], tmp_path / "expected"))
+    assert names(tmp_path) == ["expected", "merged"]
+    merge_checkpoints(folders[1:], [0.1, 0.9], destination, overwrite=True)
+
+
+def test_a_killed_process_leaves_no_lock_behind(folders, tmp_path):
+    process = fresh.CONTEXT.Process(target=fresh.slow_merge, args=(folders[:2], tmp_path / "merged"))
+    process.start()
+    while not (tmp_path / ".merged.partial").exists() and process.is_alive():
+        time.sleep(0.002)
+    process.kill()
+    process.join()
+    assert ".merged.lock" in names(tmp_path)  # the file is there, and nobody holds it
+    write(tmp_path / "merged")
+    assert names(tmp_path) == ["merged"]
+
+
+def test_a_lock_that_was_removed_while_one_waited_for_it_is_none(tmp_path, monkeypatch):
+    """Between opening the file and locking it, the last holder may have removed it: a third process has a new one."""
+    opened = rooms.open_lock
+
+    def removed(path):
+        lock = opened(path)
+        path.unlink()
+        return lock
+
+    monkeypatch.setattr(rooms, "open_lock", removed)
+    with pytest.raises(MergeError, match="Another merge"):
+        write(tmp_path / "merged")
+    assert names(tmp_path) == []
+
+
+def test_many_threads_and_one_lock(tmp_path):
+    from concurrent.futures import ThreadPoolExecutor
+
+    inside, most = [], []
+
+    def enter(_):
+        try:
+            with only_one(tmp_path / "m"):
+                inside.append(None)
+                most.append(len(inside))
+                time.sleep(0.001)
+                inside.pop()
+        except MergeError:
+            pass
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(enter, range(200)))
+    assert max(most) == 1 and names(tmp_path) == []
+
+
+def test_a_file_system_without_locks_is_no_obstacle(tmp_path, monkeypatch):
+    def unsupported(*arguments):
+        raise OSError(errno.ENOTSUP, "Operation not supported")
+
+    monkeypatch.setattr(rooms.fcntl, "flock", unsupported)
+    write(tmp_path / "m")
+    assert names(tmp_path) == ["m"]
+
+
+def test_what_a_killed_run_left_between_its_two_renames_is_put_back_first(tmp_path):
+    write(tmp_path / "m", "old")
+    (tmp_path / "m").rename(tmp_path / ".m.old")
+    with pytest.raises(FileExistsError, match="overwrite=True"):
+        write(tmp_path / "m", overwrite=False)
+    assert names(tmp_path) == ["m"] and (tmp_path / "m" / "file").read_text() == "old"
+
+
+# --- what the system refuses ------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def small_files():
+    """No file of this process may have more than 4 kilobytes: a write breaks off in its middle, as on a full disk."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, limits[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
+def test_a_write_that_breaks_off_in_a_merge(folders, tmp_path, small_files):
+    with pytest.raises(
+        OSError, match=r"merged could not be written \(File too large\), and nothing is left .* Make room"
+    ):
+        merge_checkpoints(folders[:2], [0.5, 0.5], tmp_path / "merged")
+    assert names(tmp_path) == []
+
+
+def test_a_write_that_breaks_off_in_a_save(tokenizer, tmp_path, small_files):
+    with pytest.raises(OSError, match=r"m could not be written \(File too large\)") as caught:
+        save_merge(build("llama", **OWN), tokenizer, tmp_path / "m", ["owner/one", "owner/two"], [0.5, 0.5])
+    assert caught.value.errno == errno.EFBIG and names(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(errno.ENOSPC, "No space left on device"),
+        SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)"),
+    ],
+)
+def test_a_full_disk(tmp_path, error):
+    write(tmp_path / "m", "old")
+    with pytest.raises(OSError, match="m could not be written .No space left on device., .* Make room there") as caught:
+        with whole_folder(tmp_path / "m", [], True, SIZE):
+            raise error
+    assert caught.value.errno == errno.ENOSPC
+    assert names(tmp_path) == ["m"] and (tmp_path / "m" / "file").read_text() == "old"
+
+
+def test_a_folder_in_which_nobody_may_write(folders):
+    root = Path(tempfile.mkdtemp())  # not below pytest's own folders, which another user may not enter
+    try:
+        root.chmod(0o755)
+        (root / "closed").mkdir(mode=0o555)
+        sources = [shutil.copytree(folder, root / str(i)) for i, folder in enumerate(folders[:2])]
+        for file in root.glob("?/*"):
+            file.chmod(0o644)  # safetensors saves for one user only
+        user = os.geteuid()
+        if user == 0:
+            os.seteuid(65534)  # root may write anywhere
+        try:
+            with pytest.raises(
+                PermissionError, match=r"could not be written \(Permission denied\).*you may write there"
+            ):
+                merge_checkpoints(sources, [0.5, 0.5], root / "closed" / "merged")
+            with pytest.raises(PermissionError, match="could not be written"):
+                merge_checkpoints(sources, [0.5, 0.5], root / "closed" / "new" / "merged")
+        finally:
+            os.seteuid(user)
+        assert names(root / "closed") == []
+    finally:
+        shutil.rmtree(root)
+
+
+def test_a_file_in_the_way(tmp_path):
+    (tmp_path / "file").write_text("precious")
+    with pytest.raises(FileExistsError, match="this one is a file"):
+        write(tmp_path / "file")
+    with pytest.raises(OSError, match="could not be written"):
+        write(tmp_path / "file" / "merged")
+    assert (tmp_path / "file").read_text() == "precious" and names(tmp_path) == ["file"]
+
+
+# --- interrupts -------------------------------------------------------------------------------------------------
+
+
+def interrupt_at(monkeypatch, owner, name, call, after):
+    """Let the call-th call of a function be interrupted, before or after it did its work."""
+    function, calls = getattr(owner, name), []
+
+    def interrupted(*arguments, **options):
+        calls.append(None)
+        if len(calls) == call and not after:
+            raise KeyboardInterrupt
+        result = function(*arguments, **options)
+        if len(calls) == call and after:
+            raise KeyboardInterrupt
+        return result
+
+    monkeypatch.setattr(owner, name, interrupted)
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize(
+    "owner, name, call",
+    [
+        (Path, "mkdir", 2),
+        (checkpoints, "write_merge_config", 1),
+        (checkpoints, "average_stored", 1),
+        (checkpoints, "average_stored", 7),
+        (checkpoints, "check_unchanged", 1),
+        (Path, "rename", 1),
+        (Path, "rename", 2),
+    ],
+)
+def test_an_interrupted_merge_leaves_the_old_folder_or_the_new_one(folders, tmp_path, owner, name, call, after):
+    destination = merge_checkpoints(folders[1:], [0.5, 0.5], tmp_path / "merged")
+    old, new = bytes_of(destination), bytes_of(half(folders[:2], tmp_path / "expected"))
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        interrupt_at(monkeypatch, owner, name, call, after)
+        with pytest.raises(KeyboardInterrupt):
+            merge_checkpoints(folders[:2], [0.5, 0.5], destination, overwrite=True)
+    assert names(tmp_path) == ["expected", "merged"]  # before anything else is called
+    is_new = (name, call, after) == ("rename", 2, True)
+    assert bytes_of(destination) == (new if is_new else old)
+    merge_checkpoints(folders[:2], [0.5, 0.5], destination, overwrite=True)
+    assert bytes_of(destination) == new
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize("part", ["model", "tokenizer"])
+def test_an_interrupted_save_leaves_nothing_and_the_next_one_works(tokenizer, tmp_path, part, after):
+    model = build("llama", **OWN)
+    save = lambda: save_merge(model, tokenizer, tmp_path / "m", ["owner/one", "owner/two"], [0.5, 0.5])
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        interrupt_at(monkeypatch, type({"model": model, "tokenizer": tokenizer}[part]), "save_pretrained", 1, after)
+        with pytest.raises(KeyboardInterrupt):
+            save()
+    assert names(tmp_path) == []
+    save()
+    assert names(tmp_path) == ["m"]

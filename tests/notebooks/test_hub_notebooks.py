@@ -1,0 +1,42 @@
+"""Every notebook on stand-ins for the article's models, which it finds on a Hub on loopback: see hub.py."""
+
+import nbformat
+import pytest
+from browser import copy_series
+from hub import environment, serve, write_checkpoints
+from nbclient import NotebookClient
+
+from merging.paths import ROOT
+
+# All but 06, which is about another family of models and never asks the Hub.
+NOTEBOOKS = sorted(path for path in (ROOT / "notebooks").glob("[0-9]*.ipynb") if not path.name.startswith("06"))
+
+
+@pytest.fixture(scope="module")
+def series(tmp_path_factory):
+    """A copy of the series with three short held-out documents a text: the stand-ins' scores mean nothing."""
+    folder = tmp_path_factory.mktemp("series")
+    copy_series(folder, documents=3)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def surroundings(tmp_path_factory):
+    """The environment of a kernel; the first notebook downloads into an empty cache, where the others find it all."""
+    repositories = tmp_path_factory.mktemp("repositories")
+    write_checkpoints(repositories)
+    with serve(repositories) as (endpoint, _):
+        yield environment(endpoint, tmp_path_factory.mktemp("cache"), MODEL_FAMILY="gpt-neo-125m")
+
+
+def test_there_are_notebooks():
+    assert len(NOTEBOOKS) >= 8
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_notebook_runs_on_the_articles_models(surroundings, series, path):
+    """A cell that raises without the tag raises-exception raises CellExecutionError."""
+    notebook = nbformat.read(path, as_version=4)
+    where = {"metadata": {"path": str(series / "notebooks")}}
+    client = NotebookClient(notebook, timeout=900, startup_timeout=300, kernel_name="python3", resources=where)
+    client.execute(env=surroundings)
