@@ -45,7 +45,7 @@ notebooks: env
 badges: env
 	$(BIN)/python notebooks/badges.py $(REPO) $(if $(REPO),$(BRANCH))
 quiz: env
-	$(BIN)/python -m merging.quiz
+	$(BIN)/python -m lessons.quiz
 # The series as pages that need no server; the frames of its sliders are drawn by make players, NOTEBOOKS="03 06" or all.
 site: .venv/installed-site
 	$(BIN)/python -m pages.build

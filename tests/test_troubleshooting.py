@@ -17,7 +17,7 @@ from merging.paths import ROOT
 
 PAGE = (ROOT / "TROUBLESHOOTING.md").read_text(encoding="utf-8")
 ENTRIES = {part.split("\n", 1)[0]: part.split("\n", 1)[1] for part in re.split(r"^### ", PAGE, flags=re.MULTILINE)[1:]}
-PROVOKED = sorted({f"{file}::{name}" for file, name in re.findall(r"`(tests/\w+\.py)::(\w+)`", PAGE)})
+PROVOKED = sorted({f"{file}::{name}" for file, name in re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", PAGE)})
 NOBODY = "http://127.0.0.1:9"  # the discard port
 
 
