@@ -28,6 +28,6 @@ LONG = (
 
 
 def pytest_collection_modifyitems(items):
-    """Sort whole files, within which the order stays; pytest.ini keeps xdist from sorting them by number of tests."""
+    """Sort whole files, within which the order stays; pyproject.toml keeps xdist from sorting by number of tests."""
     rank = lambda item: next((i for i, end in enumerate(LONG) if item.path.name.endswith(end)), len(LONG))
     items.sort(key=rank)
