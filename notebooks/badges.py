@@ -20,14 +20,17 @@ TITLE = "#@title Setup, the same in every notebook"
 ALONE = """\
 import os, sys
 if not os.path.exists("{up}/helpers.py"):
-    raise RuntimeError("This notebook belongs in its repository: open it there, in the folder {folder}.")
+    raise RuntimeError("Open this notebook in its repository, in the folder {folder}.")
 sys.path.insert(0, "{up}")  # helpers.py lies {where}"""
 FETCH = """\
 import os, subprocess, sys
-if not os.path.exists("{up}/helpers.py"):  # opened alone, as in Colab: fetch the rest, and what is missing
-    clone = "" if os.path.exists("series") else "git clone -q --depth 1 -b {branch} {address} series && "
-    if subprocess.run(f'{{clone}}"{{sys.executable}}" series/requirements/missing.py', shell=True).returncode:
-        raise RuntimeError("That failed: get {address} by hand and open it there.")
+if not os.path.exists("{up}/helpers.py"):  # opened alone, as in Colab
+    origin = "{address}"
+    command = f'"{{sys.executable}}" series/requirements/missing.py'  # installs what is missing
+    if not os.path.exists("series"):
+        command = f"git clone -q --depth 1 -b {branch} {{origin}} series && {{command}}"
+    if subprocess.run(command, shell=True).returncode:
+        raise RuntimeError(f"That failed: get {{origin}} by hand and open it there.")
     os.chdir("series/{folder}")
 sys.path.insert(0, "{up}")  # helpers.py lies {where}"""
 PLACES = {"notebooks": ("..", "one folder up"), "notebooks/solutions": ("../..", "two folders up")}

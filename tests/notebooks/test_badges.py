@@ -59,7 +59,8 @@ def test_the_setup_cell_is_the_generated_one_and_folded(path):
 @pytest.mark.parametrize("source", [ALONE, FETCH, DEEPER], ids=["without an address", "with one", "of a solution"])
 def test_the_setup_cell_is_short_and_leaves_nothing_to_fill_in(source):
     lines = source.splitlines()
-    assert lines[0].startswith("#@title ") and len(lines) <= 8
+    assert lines[0].startswith("#@title ") and len(lines) <= 12
+    assert max(map(len, lines)) <= 100
     assert not re.search(r"REPOSITORY|OWNER|owner/name|your[-_ ]|<\w+>|\{(branch|address|repo)\}|TODO", source)
 
 
@@ -185,7 +186,7 @@ def test_setup_does_nothing_where_helpers_is_found(monkeypatch, tmp_path, source
 def test_setup_without_an_address_says_in_one_sentence_where_the_notebook_belongs(monkeypatch, tmp_path):
     with pytest.raises(RuntimeError) as raised:
         run_setup(monkeypatch, tmp_path, ALONE)
-    assert re.fullmatch(r"This notebook belongs in its repository[^.\n]*\.", str(raised.value))
+    assert re.fullmatch(r"Open this notebook in its repository[^.\n]*\.", str(raised.value))
 
 
 @pytest.mark.parametrize("source, folder", [(FETCH, "notebooks"), (DEEPER, "notebooks/solutions")])
