@@ -24,14 +24,14 @@ lint: .venv/installed-tests
 	$(BIN)/ruff format --check .
 test: .venv/installed-tests
 	$(BIN)/python -m pytest
-# Every notebook but the slowest, whose code is tested without it, and the tests but those that no version can change.
-SAME := training readme browser notebooks badges hub_notebooks sweeps interop svg sandbox folders site players \
-	check_room slides kit teaching troubleshooting benchmarks rerun
+# On Colab's versions: every notebook but the slowest, whose code is tested without it, and what meets the libraries.
+COLAB := notebooks tests/merging/load tests/merging/test_architectures.py tests/merging/measure/test_text.py \
+	tests/lessons/test_figures.py tests/lessons/test_views.py
 test-colab: .venv-colab/installed
-	.venv-colab/bin/python $(OFFLINE) -m pytest $(SAME:%=--ignore=tests/test_%.py) --ignore=notebooks/06_a_real_language_model.ipynb
+	.venv-colab/bin/python $(OFFLINE) -m pytest $(COLAB) --ignore=notebooks/06_a_real_language_model.ipynb
 # Random damage to files, FUZZ examples for each property (2000: some minutes).
 fuzz: .venv/installed-tests
-	FUZZ=$(or $(FUZZ),2000) $(BIN)/python -m pytest --dist load tests/fuzz.py
+	FUZZ=$(or $(FUZZ),2000) $(BIN)/python -m pytest --dist load tests/merging/load/fuzz.py
 # For the class: is this machine ready, the slides of a talk, and a folder to install from where there is no network.
 check-room:
 	@$(if $(wildcard $(BIN)/python),$(BIN)/python,$(PYTHON)) -m teaching.check_room

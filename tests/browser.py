@@ -90,7 +90,7 @@ def free_port():
 
 def copy_series(folder, documents, characters=120):
     """Copy what a notebook reads, with only the beginnings of some held-out documents; the models are linked."""
-    for name in ("notebooks", "images", "merging"):
+    for name in ("notebooks", "images", "merging", "lessons"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "helpers.py", folder)
     (folder / "models" / "heldout").mkdir(parents=True)

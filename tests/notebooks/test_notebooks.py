@@ -164,11 +164,11 @@ def test_switches_the_family_in_one_line(path):
     assert len(re.findall(r'^FAMILY = (?:None|"smollm2")', source, flags=re.MULTILINE)) == 1
 
 
-def test_imports_only_helpers_and_merging_of_ours(path):
+def test_imports_only_the_library_and_the_lessons_of_ours(path):
     statements = [node for cell in cells(path, "code")[1:] for node in ast.walk(ast.parse(cell.source))]
     names = [alias.name for node in statements if isinstance(node, ast.Import) for alias in node.names]
     names += [node.module for node in statements if isinstance(node, ast.ImportFrom)]
-    assert {name.split(".")[0] for name in names} & OURS <= {"helpers", "merging"}
+    assert {name.split(".")[0] for name in names} & OURS <= {"helpers", "merging", "lessons"}
     assert not any(alias.name == "*" for node in statements if isinstance(node, ast.ImportFrom) for alias in node.names)
 
 
