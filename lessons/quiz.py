@@ -12,13 +12,13 @@ PAGE = """# A quiz over the whole series
 
 {n} questions of one kind: what would happen if? Decide before you unfold an answer. Each answer names the place in the
 notebooks where a cell shows it. The same quiz as a widget, which counts: the end of
-[10 Your own models](notebooks/10_your_own_models.ipynb).
+[10 Your own models](../notebooks/10_your_own_models.ipynb).
 """
 
 
 def read_quiz():
     """The questions, each a dict: question, right, because, wrong (a list of answer and why), proof."""
-    return yaml.safe_load((ROOT / "notebooks" / "quiz.yaml").read_text(encoding="utf-8"))
+    return yaml.safe_load((ROOT / "lessons" / "quiz.yaml").read_text(encoding="utf-8"))
 
 
 def options(question, number):
@@ -46,7 +46,7 @@ def page(questions):
         parts += ["<details>\n<summary>Answer</summary>\n"]
         parts += [f"**{letter}.** {why}\n" for letter, (_, why, right) in lettered if right]
         parts += ["\n".join(f"- Not {letter}: {why}" for letter, (_, why, right) in lettered if not right) + "\n"]
-        parts += [f"Shown in [{title}](notebooks/{notebook}#{anchor}).\n\n</details>\n"]
+        parts += [f"Shown in [{title}](../notebooks/{notebook}#{anchor}).\n\n</details>\n"]
     return "\n".join(parts)
 
 
@@ -108,4 +108,4 @@ def quiz(questions=None):
 
 
 if __name__ == "__main__":
-    (ROOT / "QUIZ.md").write_text(page(read_quiz()), encoding="utf-8")
+    (ROOT / "teaching" / "QUIZ.md").write_text(page(read_quiz()), encoding="utf-8")

@@ -38,7 +38,7 @@ def solutions():
 
 def cards():
     """The cards of what is in models/, and the quiz, paths from the root."""
-    return [*(str(path.relative_to(ROOT)) for path in sorted(ROOT.glob("models/**/README.md"))), "QUIZ.md"]
+    return [*(str(path.relative_to(ROOT)) for path in sorted(ROOT.glob("models/**/README.md"))), "teaching/QUIZ.md"]
 
 
 def player(name, number, up="", beside=""):

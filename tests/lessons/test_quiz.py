@@ -18,7 +18,7 @@ def headings(path):
 
 
 def test_the_page_is_made_from_the_data():
-    assert (ROOT / "QUIZ.md").read_text(encoding="utf-8") == quiz.page(QUESTIONS)
+    assert (ROOT / "teaching" / "QUIZ.md").read_text(encoding="utf-8") == quiz.page(QUESTIONS)
 
 
 def test_twelve_questions_from_all_over_the_series():

@@ -1,4 +1,4 @@
-"""TEACHING.md leads where it says, its plans fill their minutes, and its talk is the one of the slides."""
+"""teaching/TEACHING.md leads where it says, its plans fill their minutes, and its talk is the one of the slides."""
 
 import re
 from urllib.parse import unquote
@@ -9,7 +9,8 @@ import pytest
 from merging.paths import ROOT
 from teaching import slides
 
-PAGE = (ROOT / "TEACHING.md").read_text(encoding="utf-8")
+HERE = ROOT / "teaching"
+PAGE = (HERE / "TEACHING.md").read_text(encoding="utf-8")
 PLANS = {
     int(n): text.split("\n## ")[0] for n, text in re.findall(r"^## (\d+) minutes:(.*?)(?=^## )", PAGE, re.S | re.M)
 }
@@ -30,13 +31,13 @@ def test_a_link_leads_to_a_file_and_its_heading(link):
         titles = [line.lstrip("# ").lower().replace(" ", "-") for line in PAGE.splitlines() if line.startswith("## ")]
         assert anchor in titles
     else:
-        assert (ROOT / target).exists()
+        assert (HERE / target).exists()
         if anchor:
-            assert unquote(anchor) in headings(ROOT / target)
+            assert unquote(anchor) in headings(HERE / target)
 
 
 def test_a_link_to_a_cell_says_where_it_leads():
-    for text, target, anchor in re.findall(r"\[([^\]]+)\]\(notebooks/(\d\d)_[^)#]+#([^)]+)\)", PAGE):
+    for text, target, anchor in re.findall(r"\[([^\]]+)\]\(\.\./notebooks/(\d\d)_[^)#]+#([^)]+)\)", PAGE):
         named = text.removeprefix(f"{target} · ").rstrip("?")
         assert unquote(anchor).replace("-", " ").startswith(named), text
 
@@ -44,7 +45,7 @@ def test_a_link_to_a_cell_says_where_it_leads():
 def test_every_notebook_has_an_objective():
     part = PAGE.split("## Objectives")[1].split("\n## ")[0]
     for path in sorted((ROOT / "notebooks").glob("[0-9]*.ipynb")):
-        (row,) = re.findall(rf"^\| \[{path.name[:2]}\]\(notebooks/{path.name}\) \| (.+) \|$", part, re.M)
+        (row,) = re.findall(rf"^\| \[{path.name[:2]}\]\(\.\./notebooks/{path.name}\) \| (.+) \|$", part, re.M)
         assert "**" in row.split(" | ")[0]  # its verbs
 
 
@@ -73,7 +74,7 @@ def test_the_hours_plan_is_the_talk_of_the_slides():
 def test_ten_misconceptions_each_with_a_cell():
     part = PAGE.split("## Ten things learners believe at first")[1].split("\n## ")[0]
     table = part[part.index("|:--") :].strip().splitlines()[1:]
-    assert len(table) == 10 and all("#" in line and "](notebooks/" in line for line in table)
+    assert len(table) == 10 and all("#" in line and "](../notebooks/" in line for line in table)
 
 
 def test_the_commands_are_ones_that_make_knows():
