@@ -7,8 +7,8 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # Training allocates and frees large tensors all the time; keeping the pages is several times faster on some machines.
 TRAIN_ENV := MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=20000000000 MALLOC_TOP_PAD_=268435456
 
-.PHONY: env lab voila lint test test-colab notebooks badges quiz models smollm2 measure measure-smollm2 further fuzz images \
-	bench bench-views check-room slides kit site players
+.PHONY: env lab voila lint test test-colab notebooks clean-notebooks badges quiz models \
+	smollm2 measure measure-smollm2 further fuzz images bench bench-views check-room slides kit site players
 
 env: .venv/installed
 lab: env
@@ -42,6 +42,9 @@ kit: site slides
 	$(BIN)/python -m teaching.kit $(or $(PLATFORM),-) $(PIP)
 notebooks: env
 	$(BIN)/python notebooks/execute.py
+# For the next class: the notebooks without what the last one wrote into them.
+clean-notebooks:
+	git checkout HEAD -- notebooks
 badges: env
 	$(BIN)/python notebooks/badges.py $(REPO) $(if $(REPO),$(BRANCH))
 quiz: env

@@ -1,6 +1,6 @@
 """Draw the figures of the tutorial: `python -m images.draw` writes the PNGs beside this file, or only those it names.
 
-Two show measurements: sweep.png measures the tiny trio while it draws, written.png reads models/smollm2/measured.json.
+written.png shows a measurement, which it reads from models/smollm2/measured.json.
 """
 
 import sys
@@ -10,7 +10,6 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-import helpers
 from images.series_map import series_map
 from images.shapes import INK, LARGE, MEDIUM, SMALL, arrow, box, canvas, stack, tint, write
 from lessons.figures.palette import COLOURS
@@ -195,60 +194,6 @@ def hierarchy():
     return figure
 
 
-def measured_sweep():
-    """Gain kept of each specialist in 21 merges of the shipped clippy and beer, measured while drawing."""
-    models, texts = helpers.load_models("tiny"), helpers.heldout_texts()
-    (base, tokenizer), (clippy, _), (beer, _) = models.values()
-    alphas = [i / 20 for i in range(21)]
-    bits = lambda model, kind: helpers.bits_per_byte(model, tokenizer, texts[kind])
-    kept = {"code": [], "beer": []}
-    ends = {"code": (bits(base, "code"), bits(clippy, "code")), "beer": (bits(base, "beer"), bits(beer, "beer"))}
-    merged = helpers.merge_models(clippy, beer, 0.5)
-    for alpha in alphas:
-        helpers.merge_models(clippy, beer, alpha, out=merged)
-        for kind in kept:
-            kept[kind].append(helpers.gain_kept(*ends[kind], bits(merged, kind)))
-    return alphas, kept
-
-
-def sweep():
-    """Draw what the series arrives at: how much of both skills every merge of clippy and beer keeps."""
-    alphas, kept = measured_sweep()
-    figure = Figure(figsize=(9.6, 4.4), facecolor="white", layout="constrained")
-    axes = figure.subplots()
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.axhline(1, color="grey", linewidth=1, linestyle=":")
-    axes.axhline(0, color="grey", linewidth=1, linestyle=":")
-    for kind, label, at in (("code", "clippy's skill: Python", 12), ("beer", "beer's skill: recipes", 4)):
-        colour = COLOURS["clippy" if kind == "code" else "beer"]
-        axes.plot(alphas, kept[kind], color=colour, linewidth=3, marker="s" if kind == "code" else "^", markersize=7)
-        axes.annotate(
-            label,
-            (alphas[at], kept[kind][at]),
-            xytext=(0, -26 if kind == "code" else 14),
-            color=INK,
-            textcoords="offset points",
-            fontsize=SMALL,
-            ha="left",
-        )
-    worse = [min(pair) for pair in zip(*kept.values())]
-    best = worse.index(max(worse))
-    axes.axvline(alphas[best], color=COLOURS["merged"], linewidth=2, linestyle="--")
-    axes.annotate(
-        f"alpha = {alphas[best]:.2f} keeps {kept['code'][best]:.0%} and {kept['beer'][best]:.0%}",
-        (alphas[best], -0.5),
-        xytext=(-8, 0),
-        textcoords="offset points",
-        fontsize=SMALL,
-        ha="right",
-    )
-    axes.set_ylim(top=1.25)
-    axes.set_xlabel("alpha: 0 is all beer, 1 is all clippy", fontsize=SMALL)
-    axes.set_ylabel("share of the specialist's gain", fontsize=SMALL)
-    axes.tick_params(labelsize=SMALL)
-    return figure
-
-
 def written():
     """Draw what the real model's merges write: the shares of valid functions and of valid recipes over alpha."""
     measured = measured_smollm2()
@@ -267,7 +212,6 @@ def written():
 
 FIGURES = {
     "written.png": written,
-    "sweep.png": sweep,
     "introduction.png": introduction,
     "average.png": average,
     "selection.png": selection,

@@ -1,4 +1,4 @@
-"""The README's commands work as they are written, and its links and pictures lead somewhere."""
+"""The commands of README and CONTRIBUTING work as they are written, and links and pictures lead somewhere."""
 
 import os
 import re
@@ -11,11 +11,11 @@ from browser import free_port, wait_for
 
 from merging.paths import ROOT
 
-PAGES = [ROOT / "README.md", ROOT / "models" / "README.md"]
-README = PAGES[0].read_text(encoding="utf-8")
+PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "models/README.md")]
+README, CONTRIBUTING = (page.read_text(encoding="utf-8") for page in PAGES[:2])
 COMMANDS = [
     line.split("#")[0].strip()
-    for block in re.findall(r"```bash\n(.*?)```", README, flags=re.DOTALL)
+    for block in re.findall(r"```bash\n(.*?)```", README + CONTRIBUTING, flags=re.DOTALL)
     for line in block.splitlines()
     if line.strip()
 ]
@@ -39,7 +39,17 @@ def test_each_make_command_is_one_that_make_knows(command):
     words = shlex.split(command)
     steps = run(["make", "-n", *words[words.index("make") + 1 :]])
     assert steps.returncode == 0, steps.stderr
-    assert ".venv" in steps.stdout
+    assert re.search(r"\.venv|^git ", steps.stdout)
+
+
+def test_every_make_target_is_told():
+    targets = re.findall(r"^([a-z][a-z0-9-]*):(?!=)", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+    told = set(re.findall(r"\bmake ([a-z][a-z0-9-]*)", README + CONTRIBUTING))
+    assert set(targets) - told == {"env"}
+
+
+def test_the_front_page_is_short():
+    assert len(README.splitlines()) <= 110
 
 
 @pytest.mark.parametrize("command", PIP)
