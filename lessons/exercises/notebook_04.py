@@ -53,7 +53,7 @@ def names_of(architecture):
         small |= dict(num_layers=1, attention_types=[[["global"], 1]])
     config = AutoConfig.for_model(architecture, **small, bos_token_id=0, eos_token_id=0, pad_token_id=None)
     with torch.random.fork_rng():
-        return tuple(AutoModelForCausalLM.from_config(config).state_dict())
+        return tuple(AutoModelForCausalLM.from_config(config, trust_remote_code=False).state_dict())
 
 
 @exercise()

@@ -77,8 +77,8 @@ def read_config(folder):
         layers = getattr(config.get_text_config(), "num_hidden_layers", None)
     except Exception as error:
         raise LoadError(
-            f"{file} is no configuration that transformers can read ({reason(error)}). Download it again, or install "
-            "a transformers that knows this model."
+            f"{file} is no configuration that transformers can read ({reason(error, folder)}). Download it again, or "
+            "install a transformers that knows this model."
         ) from None
     if isinstance(layers, int) and layers > MOST_LAYERS:
         raise damaged(file, f"it asks for {layers:,} layers")
@@ -170,6 +170,24 @@ def is_installed(package):
         return False
 
 
-def reason(error):
-    """What an error of another library says, on one line and not too long."""
+def reason(error, folder=None):
+    """What an error of another library says, on one line and not too long; folder: what it was reading.
+
+    transformers' advice to run code that comes with a model is replaced by who asks for which code.
+    """
+    if folder and "trust_remote_code" in str(error):
+        return asks_for_code(Path(folder))
     return f"{' '.join(str(error).split()) or type(error).__name__:.300}"
+
+
+def asks_for_code(folder):
+    """A sentence that names the file of a folder that asks for code of its own, and which."""
+    for file in (folder / "config.json", folder / "tokenizer_config.json"):
+        wanted = read_object(file).get("auto_map") if file.is_file() else None
+        if wanted:
+            code = wanted if isinstance(wanted, (str, list)) else list(wanted.values())
+            return (
+                f"{file.name} asks to run code of its own, {str(code):.100}, which is never done here: merge a model "
+                "that transformers knows without it"
+            )
+    return "it asks to run code of its own, which is never done here"

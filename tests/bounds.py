@@ -1,0 +1,34 @@
+"""A test that sets its own bounds: what hangs or grows fails instead of taking the machine with it."""
+
+import signal
+import sys
+from contextlib import contextmanager
+
+import psutil
+
+try:
+    import resource
+except ImportError:  # Windows: no bounds there
+    resource = None
+
+
+@contextmanager
+def bounded(seconds=5, megabytes=500):
+    """Let a with block take so many seconds and so much more memory; MemoryError or TimeoutError beyond."""
+    if resource is None:
+        yield
+        return
+
+    def too_long(*_):
+        raise TimeoutError(f"took longer than {seconds} s")
+
+    old = resource.getrlimit(resource.RLIMIT_AS), signal.signal(signal.SIGALRM, too_long)
+    if sys.platform == "linux":
+        resource.setrlimit(resource.RLIMIT_AS, (psutil.Process().memory_info().vms + megabytes * 2**20, old[0][1]))
+    signal.setitimer(signal.ITIMER_REAL, seconds, 0.1)  # again and again: a library may swallow the first
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, old[1])
+        resource.setrlimit(resource.RLIMIT_AS, old[0])
