@@ -98,7 +98,7 @@ def cannot_read(label, file, error):
     """The error for a file that cannot be read."""
     reason = str(error).strip().split("\n")[0] or type(error).__name__
     return LoadError(
-        f"Model {label!r}: {file} is cannot_read, or of a GGUF version or architecture that transformers cannot read "
+        f"Model {label!r}: {file} is damaged, or of a GGUF version or architecture that transformers cannot read "
         f"({reason}). Get the file again; if it is whole, take the release in safetensors."
     )
 
