@@ -3,6 +3,7 @@
 import os
 import threading
 import time
+from timeit import Timer
 
 import psutil
 import torch
@@ -10,19 +11,26 @@ import torch
 os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # else PyTorch's profiler reports each start and stop
 
 
+def clock():
+    """The time in seconds, once a GPU has done what it was given to do."""
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    if torch.backends.mps.is_available():
+        torch.mps.synchronize()
+    return time.perf_counter()
+
+
 def seconds(ways, rounds=5):
-    """name -> seconds of a call without arguments: the best of several rounds, each the median of some calls.
+    """name -> seconds of a call without arguments: the best of several rounds, each the mean of some calls.
 
-    The ways take turns, so that all see the same moods of the machine; the best, because whatever else the machine does
-    can only add. PyTorch's timer waits for a GPU and warms up; the threads are those that PyTorch has now.
+    A round calls a way as often as takes 0.2 seconds. The ways take turns, so that all see the same moods of the
+    machine; the best, because whatever else the machine does can only add. PyTorch's own timer would load its compiler
+    of extensions, which warns where CUDA is installed and no GPU is seen.
     """
-    from torch.utils.benchmark import Timer  # here, because it warns where CUDA is installed and no GPU is seen
-
-    times = {name: [] for name in ways}
-    for name, way in list(ways.items()) * rounds:
-        timer = Timer("way()", globals={"way": way}, num_threads=torch.get_num_threads())
-        times[name].append(timer.blocked_autorange(min_run_time=0.2).median)
-    return {name: min(values) for name, values in times.items()}
+    timers = {name: Timer(way, timer=clock) for name, way in ways.items()}
+    calls = {name: timer.autorange()[0] for name, timer in timers.items()}  # the ways are warm after that
+    times = [{name: timer.timeit(calls[name]) / calls[name] for name, timer in timers.items()} for _ in range(rounds)]
+    return {name: min(each[name] for each in times) for name in ways}
 
 
 def new_memory(way):

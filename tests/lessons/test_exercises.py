@@ -4,8 +4,6 @@ import ast
 import copy
 import math
 import re
-import subprocess
-import sys
 from importlib import import_module
 from types import SimpleNamespace
 
@@ -457,12 +455,6 @@ MISTAKES = [(name, given, piece) for name, cases in WRONG.items() for given, pie
 JUNK = [None, ..., "x", 3, -1.5, math.nan, math.inf, True, [], [1], {}, {"a": 1}, (1, 2), object(), torch.zeros(3)]
 JUNK += [lambda *args: 1 / 0, lambda *args: None, lambda *args: "x", lambda: {}]
 SOLUTIONS = sorted((ROOT / "notebooks" / "solutions").glob("*.ipynb"))
-
-
-def test_the_checks_load_nothing_that_talks():
-    # PyTorch's compiler of extensions warns on standard error where CUDA is installed and no GPU is seen.
-    code = "import sys, merging.exercises_further; sys.exit('torch.utils.cpp_extension' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
 
 def test_every_check_is_tried():
