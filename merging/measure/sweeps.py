@@ -21,11 +21,38 @@ from merging.measure.bits import bits_per_byte
 from merging.paths import ROOT
 
 # A Ray that is started from here finds these modules; a cluster that runs already gets them with
-# ray.init(address="auto", runtime_env={"working_dir": "path/to/this/repository"}).
+# start_ray(address="auto", runtime_env={"working_dir": "path/to/this/repository"}).
 os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
-
+# How long the parts of a Ray that is started here wait for each other, where other programs keep the machine busy.
+for name, seconds in {"gcs_server_port_wait_time_s": 120, "worker_register_timeout_seconds": 300}.items():
+    os.environ.setdefault(f"RAY_{name}", str(seconds))
+os.environ.setdefault("RAY_agent_register_timeout_ms", "300000")
 
 LIVES = 3  # how often a worker is started again, and a merge tried again, before the sweep gives up
+
+
+def patiently(start, tries=5):
+    """What start() gives, which starts a Ray or a part of one; raises LoadError if it fails again and again.
+
+    A node of Ray gives up after 30 seconds, which no setting changes. The next try finds Ray's files in memory.
+    """
+    for left in reversed(range(tries)):
+        try:
+            return start()
+        except Exception as error:  # the class that Ray raises when its time is over
+            ray.shutdown()
+            reason = str(error).split("\n")[0]
+            if not left:
+                raise LoadError(
+                    f"Ray did not start in {tries} tries, perhaps because other programs keep this machine busy: close "
+                    f"them and try again, or use a plain loop, which gives the same numbers. {reason}"
+                ) from None
+
+
+def start_ray(**options):
+    """Start Ray on this machine, or connect to a cluster; options are those of ray.init. Raises LoadError."""
+    quiet = dict(include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+    return patiently(lambda: ray.init(**quiet | options))
 
 
 class Worker:
@@ -58,7 +85,7 @@ def sweep(sources, merges, texts, measure=bits_per_byte, workers=None):
     sources: a family's name or a dict of label -> Hub id or folder, which every machine must be able to read. merges: a
     list of label -> weight, weights that sum to 1 (as flat_weights gives). texts: name -> text. measure: a function of
     (model, tokenizer, text). workers: None for one on each GPU, or without GPUs on each CPU core. Uses the Ray that
-    ray.init(...) connected to, or starts one on this machine. A worker that is killed is started again and loses only
+    start_ray(...) connected to, or starts one on this machine. A worker that is killed is started again and loses only
     the merge it was at. Raises MergeError (weights, labels), LoadError (a model that cannot be loaded, a worker that
     dies again and again), ValueError (more workers than the cluster has room for), and what measure raises.
     """
@@ -71,7 +98,7 @@ def sweep(sources, merges, texts, measure=bits_per_byte, workers=None):
         if unknown:
             raise MergeError(f"A merge names {unknown[0]!r}, which is not among the models: {', '.join(sources)}.")
     if not ray.is_initialized():
-        ray.init(include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+        start_ray()
     unit = "GPU" if ray.cluster_resources().get("GPU") else "CPU"
     room = int(ray.cluster_resources().get(unit, 0))
     if workers is not None and not 1 <= workers <= room:

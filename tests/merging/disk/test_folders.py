@@ -222,7 +222,7 @@ def interrupt_at(monkeypatch, owner, name, call, after):
     "owner, name, call",
     [
         (Path, "mkdir", 2),
-        (checkpoints, "write_merge_config", 1),
+        (checkpoints, "describe_merge", 1),
         (checkpoints, "average_stored", 1),
         (checkpoints, "average_stored", 7),
         (checkpoints, "check_unchanged", 1),

@@ -14,7 +14,7 @@ from merging.errors import LoadError, MergeError
 from merging.load.loading import FAMILIES
 from merging.measure import sweeps
 from merging.measure.bits import bits_per_byte
-from merging.measure.sweeps import Worker, sweep
+from merging.measure.sweeps import Worker, patiently, sweep
 from merging.measure.texts import heldout_texts
 
 TEXTS = {kind: documents[0] for kind, documents in heldout_texts().items()}
@@ -25,9 +25,9 @@ MERGES = [{"clippy": i / 4, "beer": 1 - i / 4} for i in range(5)] + [
 
 @pytest.fixture(scope="module", autouse=True)
 def cluster():
-    nodes = Cluster(initialize_head=True, head_node_args=dict(num_cpus=1, include_dashboard=False))
-    nodes.add_node(num_cpus=1)
-    ray.init(address=nodes.address, log_to_driver=False, logging_level="ERROR")
+    nodes = patiently(lambda: Cluster(initialize_head=True, head_node_args=dict(num_cpus=1, include_dashboard=False)))
+    patiently(lambda: nodes.add_node(num_cpus=1))
+    patiently(lambda: ray.init(address=nodes.address, log_to_driver=False, logging_level="ERROR"))
     yield nodes
     ray.shutdown()
     nodes.shutdown()

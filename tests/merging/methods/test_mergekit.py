@@ -14,8 +14,9 @@ from small import build, largest_difference, pair, refused, same_bytes, set_valu
 
 from merging.averaging import merge_selected
 from merging.errors import MergeError
-from merging.methods import mergekit as mergekit_methods
+from merging.methods import mergekit
 from merging.methods.mergekit import merge_with
+from merging.methods.plane import in_plane
 from merging.tensors import named_weights
 
 FAMILIES = pytest.mark.parametrize("name", ["gpt-neo", "gpt-2", "llama-tied"])
@@ -189,7 +190,7 @@ def test_permuting_the_models_changes_nothing(alpha, density):
 def test_the_place_in_the_plane_of_three_models(name):
     base, one, two = trio(name)
     inside = merge_with("task_arithmetic", [one, two], base, weights=[0.7, -0.4])
-    assert mergekit_methods.in_plane(inside, base, [one, two]) == pytest.approx((0.7, -0.4, 0), abs=2e-3)
+    assert in_plane(inside, base, [one, two]) == pytest.approx((0.7, -0.4, 0), abs=2e-3)
     other = build(name, 7)
     ways = [
         torch.cat([(tensor - named_weights(base)[n]).flatten() for n, tensor in named_weights(model).items()])
@@ -198,14 +199,14 @@ def test_the_place_in_the_plane_of_three_models(name):
     plane = torch.stack(ways[:2], dim=1).double()
     x, y = torch.linalg.lstsq(plane, ways[2].double()).solution.tolist()
     missed = (ways[2] - x * ways[0] - y * ways[1]).norm() / ways[2].norm()
-    assert mergekit_methods.in_plane(other, base, [one, two]) == pytest.approx((x, y, missed.item()), abs=1e-4)
+    assert in_plane(other, base, [one, two]) == pytest.approx((x, y, missed.item()), abs=1e-4)
 
 
 # --- what a merge leaves alone ----------------------------------------------------------------------------------
 
 
 @FAMILIES
-@pytest.mark.parametrize("method", mergekit_methods.KNOBS)
+@pytest.mark.parametrize("method", mergekit.KNOBS)
 def test_parents_stay_and_out_is_used(name, method):
     base, one, two = trio(name)
     start = base if method in NEEDS_BASE else None
@@ -314,5 +315,5 @@ def test_without_mergekit_the_error_says_how_to_get_it(monkeypatch):
 
 
 def test_mergekit_is_imported_only_when_it_is_called():
-    code = "import sys, merging.mergekit_methods; sys.exit('mergekit' in sys.modules)"
+    code = "import sys, merging.methods.mergekit; sys.exit('mergekit' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
