@@ -52,8 +52,8 @@ import yaml
 from mergekit.config import MergeConfiguration
 from mergekit.merge import MergeOptions, run_merge""",
     action="""
-recipe = MergeConfiguration.model_validate(yaml.safe_load(open(sys.argv[2])))
-run_merge(recipe, sys.argv[1], MergeOptions(quiet=True))""",
+config = MergeConfiguration.model_validate(yaml.safe_load(open(sys.argv[2])))
+run_merge(config, sys.argv[1], MergeOptions(quiet=True))""",
 )
 
 
@@ -88,13 +88,13 @@ def in_process(kind, *arguments):
 def warm(folder, settings, rounds, peer=True):
     """name -> (median seconds, median growth of the peak in MB) of the rows in WARM; without `peer` not mergekit's."""
     sources = [random_checkpoint(folder / f"model{seed}", settings, seed) for seed in range(2)]
-    recipe, merged, results = folder / "recipe.yml", folder / "merged", {}
-    recipe.write_text(yaml.safe_dump(merge_config(sources, [0.5, 0.5])))
-    command = [Path(sys.executable).with_name("mergekit-yaml"), recipe, merged]
+    config, merged, results = folder / "merge.yml", folder / "merged", {}
+    config.write_text(yaml.safe_dump(merge_config(sources, [0.5, 0.5])))
+    command = [Path(sys.executable).with_name("mergekit-yaml"), config, merged]
     actions = {
         "copy": lambda: (seconds_of(lambda: shutil.copyfile(weights(sources[0]), folder / "copy")), 0),
         "ours": lambda: in_process(OURS, merged, *sources),
-        "mergekit": lambda: in_process(MERGEKIT, merged, recipe),
+        "mergekit": lambda: in_process(MERGEKIT, merged, config),
         "command": lambda: (seconds_of(lambda: subprocess.run(command, check=True, capture_output=True)), 0),
     }
     for _ in range(rounds):

@@ -1,4 +1,4 @@
-"""Imports go one way: each room imports itself and the rooms below it, and lessons never come into merging."""
+"""Imports go one way: each part imports itself and the parts below it, and lessons never come into merging."""
 
 import ast
 
@@ -6,8 +6,8 @@ import pytest
 
 from merging.paths import ROOT
 
-# From the bottom up. A room may import rooms that stand before it.
-ROOMS = [
+# From the bottom up. A part may import parts that stand before it.
+PARTS = [
     "merging.errors",
     "merging.paths",
     "merging.tensors",
@@ -28,9 +28,9 @@ ROOMS = [
 SIDES = {"pages", "images", "benchmarks", "teaching", "training"}  # none of these imports another
 
 
-def room_of(module):
-    """The room that a module is in, or None for one of another project."""
-    return next((room for room in ROOMS if module == room or module.startswith(room + ".")), None)
+def part_of(module):
+    """The part that a module is in, or None for one of another project."""
+    return next((part for part in PARTS if module == part or module.startswith(part + ".")), None)
 
 
 def imported(source):
@@ -44,16 +44,16 @@ def imported(source):
 
 def arrows(source, module):
     """(module, what it imports) for each import that does not go down."""
-    here = room_of(module)
+    here = part_of(module)
     for name in imported(source):
-        there = room_of(name)
+        there = part_of(name)
         if there is None or there == here:
             continue
-        if ROOMS.index(there) > ROOMS.index(here) or {here, there} <= SIDES:
+        if PARTS.index(there) > PARTS.index(here) or {here, there} <= SIDES:
             yield module, name
 
 
-FILES = [file for file in [ROOT / "helpers.py", *(f for room in ROOMS for f in (ROOT / room).rglob("*.py"))]]
+FILES = [file for file in [ROOT / "helpers.py", *(f for part in PARTS for f in (ROOT / part).rglob("*.py"))]]
 FILES += list((ROOT / "merging").rglob("*.py"))
 
 

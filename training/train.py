@@ -34,7 +34,7 @@ EOT = "<|endoftext|>"
 VOCABULARY, CONTEXT = 2048, 512
 EXTRA_ROWS = 4  # the real clippy has 50261 embedding rows where base and beer have 50257
 
-# Modules that no stage sees: the recipe was chosen on them, the shipped texts in heldout/ only report.
+# Modules that no stage sees: the training was chosen on them, the shipped texts in heldout/ only report.
 HELDOUT_MODULES = {
     "bisect",
     "calendar",

@@ -154,7 +154,7 @@ def _inventory(rng):
 
 
 def _cooking(rng):
-    """Make a cooking recipe."""
+    """Make instructions for a dish."""
     foods = rng.sample(FOODS, rng.randint(3, 6))
     units = {"g": (50, 800), "ml": (20, 500), "tbsp": (1, 5), "pieces": (1, 8), "cups": (1, 4)}
 

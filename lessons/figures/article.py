@@ -21,7 +21,7 @@ def draw_change_strip(changes):
     for row, values in enumerate(strips.values()):
         for column, value in enumerate(values):
             colour = "white" if value < image.norm.vmax / 2 else "black"
-            if len(blocks) <= 12:  # else there is no room for numbers
+            if len(blocks) <= 12:  # else the numbers would not fit
                 ax.text(column, row, f"{value:.0%}", ha="center", va="center", color=colour, fontsize=12)
     figure.colorbar(image, label="change / weights", format=lambda share, _: f"{share:.0%}")
     rows = "; ".join(f"{name} " + ", ".join(f"{value:.0%}" for value in values) for name, values in strips.items())

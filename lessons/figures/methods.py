@@ -89,8 +89,8 @@ def draw_methods(measured):
             left.plot(*zip(point, seed), color="grey", marker=".", linewidth=1, zorder=2)
     left.margins(0.25, 0.1)
     for low, high, limit in ((*left.get_xlim(), left.set_xlim), (*left.get_ylim(), left.set_ylim)):
-        room = max(0, LEAST - (high - low)) / 2
-        limit(low - room, high + room)
+        margin = max(0, LEAST - (high - low)) / 2
+        limit(low - margin, high + margin)
     put_names(left, near)
     left.set_xlabel("clippy's gain kept", fontsize=12)
     left.set_ylabel("beer's gain kept", fontsize=12)

@@ -21,7 +21,7 @@ class View:
     draw() yields (svg, words) for the present values of the controls: once, or first with what is known before a
     merge is measured and None for the words. Where it yields None itself, the model is merged: the text's first token
     does not wait for what is measured after it. sample() gives an iterator of growing texts, prompt() what they begin
-    with, lines is the room to keep for them. An error in any is shown in the view and raised. model is the one that
+    with, lines are kept free for them. An error in any is shown in the view and raised. model is the one that
     the view merges into.
     """
 
@@ -90,7 +90,7 @@ class View:
         return html.unescape(re.sub("<[^>]*>", "", widget.value))
 
     def _show(self, text):
-        """Show a text in as much room as the longest so far has taken, so that nothing below it jumps."""
+        """Show a text at the height of the longest so far, so that nothing below it jumps."""
         self.lines = max(self.lines, sum(1 + len(line) // 100 for line in text.split("\n")))
         style = f"font-size:1.1em;line-height:1.3;white-space:pre-wrap;min-height:{1.3 * self.lines:.1f}em"
         self.text.value = f"<pre style='{style}'>{marked(self.prompt(), text)}</pre>"

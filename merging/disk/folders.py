@@ -108,7 +108,7 @@ def check_apart(destination, folders):
 
 
 def check_destination(destination, overwrite, nbytes):
-    """Refuse a destination that exists already, or that has no room."""
+    """Refuse a destination that exists already, or a disk with too little space."""
     if destination.exists() and not (overwrite and destination.is_dir()):
         raise FileExistsError(
             f"{destination} exists. Choose another destination"
@@ -129,7 +129,7 @@ def system_error(error):
 
 def explained(number, destination):
     """An error of the system while a destination was written, as a sentence."""
-    remedy = "Make room there" if number in FULL else "Check that you may write there"
+    remedy = "Free space there" if number in FULL else "Check that you may write there"
     return OSError(
         number,
         f"{destination} could not be written ({os.strerror(number)}), and nothing is left of it. {remedy}, or choose "

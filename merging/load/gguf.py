@@ -105,15 +105,17 @@ def cannot_read(label, file, error):
 
 def write_whole(label, folder, file):
     """Write the dequantised checkpoint so that the folder is there when it is whole, and nothing is there before."""
-    room = 2 * sum(int(tensor.n_elements) for tensor in read(label, file).tensors) + 20e6  # float16, and the tokenizer
+    needed = (
+        2 * sum(int(tensor.n_elements) for tensor in read(label, file).tensors) + 20e6
+    )  # float16, and the tokenizer
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         free = shutil.disk_usage(folder.parent).free
-        if free < room:
-            raise OSError(f"{room / 1e9:.2f} GB are needed and {free / 1e9:.2f} GB are free")
+        if free < needed:
+            raise OSError(f"{needed / 1e9:.2f} GB are needed and {free / 1e9:.2f} GB are free")
         partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     except OSError as error:
-        raise no_room(label, folder.parent, error) from None
+        raise cannot_keep(label, folder.parent, error) from None
     try:
         model, tokenizer = numbers(label, file)
         try:
@@ -125,18 +127,18 @@ def write_whole(label, folder, file):
                 os.rename(partial, folder)
         except (OSError, RuntimeError) as error:  # safetensors reports a full disk as an error of its own
             if not folder.is_dir():
-                raise no_room(label, folder.parent, error) from None
+                raise cannot_keep(label, folder.parent, error) from None
         except Exception as error:
-            raise no_room(label, folder.parent, error) from None
+            raise cannot_keep(label, folder.parent, error) from None
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 
 
-def no_room(label, folder, error):
+def cannot_keep(label, folder, error):
     """The error for a cache that cannot be written."""
     return LoadError(
-        f"Model {label!r}: its numbers cannot be kept in {folder} ({str(error).splitlines()[0]}). Make room there, or "
-        "set HF_HOME to a folder on another disk."
+        f"Model {label!r}: its numbers cannot be kept in {folder} ({str(error).splitlines()[0]}). Free space there, "
+        "or set HF_HOME to a folder on another disk."
     )
 
 

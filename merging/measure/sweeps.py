@@ -87,7 +87,7 @@ def sweep(sources, merges, texts, measure=bits_per_byte, workers=None):
     (model, tokenizer, text). workers: None for one on each GPU, or without GPUs on each CPU core. Uses the Ray that
     start_ray(...) connected to, or starts one on this machine. A worker that is killed is started again and loses only
     the merge it was at. Raises MergeError (weights, labels), LoadError (a model that cannot be loaded, a worker that
-    dies again and again), ValueError (more workers than the cluster has room for), and what measure raises.
+    dies again and again), ValueError (more workers than the cluster has processors for), and what measure raises.
     """
     if not isinstance(sources, dict):
         sources = FAMILIES[check_family(sources)]
@@ -100,13 +100,13 @@ def sweep(sources, merges, texts, measure=bits_per_byte, workers=None):
     if not ray.is_initialized():
         start_ray()
     unit = "GPU" if ray.cluster_resources().get("GPU") else "CPU"
-    room = int(ray.cluster_resources().get(unit, 0))
-    if workers is not None and not 1 <= workers <= room:
-        raise ValueError(f"workers is a number from 1 to {room}, the {unit}s of this Ray, not {workers}.")
+    most = int(ray.cluster_resources().get(unit, 0))
+    if workers is not None and not 1 <= workers <= most:
+        raise ValueError(f"workers is a number from 1 to {most}, the {unit}s of this Ray, not {workers}.")
     kind = ray.remote(Worker).options(
         num_cpus=1, num_gpus=int(unit == "GPU"), max_restarts=LIVES, max_task_retries=LIVES
     )
-    crew = [kind.remote(sources, measure) for _ in range(min(workers or room, len(merges)))]
+    crew = [kind.remote(sources, measure) for _ in range(min(workers or most, len(merges)))]
     texts = ray.put(texts)
     jobs = ActorPool(crew).map_unordered(
         lambda worker, job: worker.score.remote(job[1], texts, job[0]), list(enumerate(merges))

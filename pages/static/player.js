@@ -134,7 +134,7 @@
     },
   };
 
-  /* A text that can be any of several: all of them lie invisibly on one another, so its room never changes. */
+  /* A text that can be any of several: all of them lie invisibly on one another, so its height never changes. */
   const stack = (tag, attributes, texts) => {
     const shown = make(tag, attributes);
     const ghosts = texts.map((text) => make(tag, { class: "player-ghost", "aria-hidden": "true" }, text));
@@ -151,8 +151,8 @@
     box.id = `player-${number}`;
     let picks;
     const picture = make("div");
-    const [wordsRoom, words] = stack("p", { role: "status" }, longest(data.words));
-    const [textRoom, text] = stack("pre", {}, data.texts.filter(Boolean));
+    const [wordsPlace, words] = stack("p", { role: "status" }, longest(data.words));
+    const [textPlace, text] = stack("pre", {}, data.texts.filter(Boolean));
     const controls = data.controls.map((control, i) => kinds[control.kind](control.name, (pick) => change(i, pick)));
 
     /* In place of one control and of the picture: the texts of all that it offers, beside each other. */
@@ -216,8 +216,8 @@
     const shown = controls.filter((_, i) => i !== beside);
     box.replaceChildren(
       make("div", { class: "player-controls" }, ...shown.map(({ element }) => element)),
-      ...(columns.length ? [make("div", { class: "player-texts" }, ...columns)] : [picture, wordsRoom]),
-      ...(data.texts.some(Boolean) && !columns.length ? [textRoom] : []),
+      ...(columns.length ? [make("div", { class: "player-texts" }, ...columns)] : [picture, wordsPlace]),
+      ...(data.texts.some(Boolean) && !columns.length ? [textPlace] : []),
     );
     read();
     return read;

@@ -153,7 +153,7 @@ def given_08d(predicted, same=False):
     return given
 
 
-def recipe(clippy, beer, base):
+def merge_config(clippy, beer, base):
     return lambda w: (LINEAR.format(clippy=clippy, beer=beer, base=base), TREE)
 
 
@@ -215,7 +215,7 @@ RIGHT = {
     "9a": lambda w: (5,),
     "9b": write_with(lambda a, b, out: torch.lerp(b, a, 0.3, out=out)),
     "9c": lambda w: (38.2,),
-    "9d": recipe(0.45, 0.3, 0.25),
+    "9d": merge_config(0.45, 0.3, 0.25),
     "10a": given_10a(0, "base and beer"),
     "10b": rule_10b(lambda alphas, bits: chosen(alphas, bits, max)),
     "10c": lambda w: ("second", [RECIPE, RECIPE], w.clippy, w.beer, w.tokenizer),
@@ -429,9 +429,9 @@ WRONG = {  # exercise -> (what a learner gives, a piece of the sentence for this
         (lambda w: (84 / 1.1,), "that is for float32"),
     ],
     "9d": [
-        (recipe(0.6, 0.4, 0.25), "has 0.75 of the whole: multiply"),
-        (recipe(0.45, 0.3, 0.5), "your weights sum to 1.25"),
-        (recipe(0.3, 0.45, 0.25), "clippy has the weight 0.3"),
+        (merge_config(0.6, 0.4, 0.25), "has 0.75 of the whole: multiply"),
+        (merge_config(0.45, 0.3, 0.5), "your weights sum to 1.25"),
+        (merge_config(0.3, 0.45, 0.25), "clippy has the weight 0.3"),
         (lambda w: (LINEAR.replace("linear", "ties"), TREE), "the first line is `merge_method: linear`"),
         (lambda w: (LINEAR.format(**TREE) + "\ntokenizer: x", TREE), "tokenizer is not supported"),
     ],

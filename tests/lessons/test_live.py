@@ -23,12 +23,12 @@ def test_the_static_twin_is_what_the_view_shows(explorer, monkeypatch, capsys):
 
 
 def test_the_room_for_a_text_never_shrinks(explorer, monkeypatch):
-    rooms = []
+    heights = []
     for text in ("one\ntwo\n" * 40, "", "short", "long " * 1000):
         monkeypatch.setattr(explorers, "stream_text", lambda *args, text=text: iter([text]))
         explorer.update()
-        rooms.append(float(re.search(r"min-height:([\d.]+)em", explorer.text.value)[1]))
-    assert rooms == sorted(rooms) and rooms[0] >= 80 * 1.3
+        heights.append(float(re.search(r"min-height:([\d.]+)em", explorer.text.value)[1]))
+    assert heights == sorted(heights) and heights[0] >= 80 * 1.3
 
 
 def test_the_last_of_many_fast_moves_wins(explorer, random_trio, tokenizer):

@@ -1,4 +1,4 @@
-"""The recipe that made the embedded trio: it runs, it is seeded, and what it shipped is what the card says."""
+"""The training of the embedded trio: it runs, it is seeded, and what it shipped is what the card says."""
 
 import json
 import random

@@ -156,7 +156,7 @@ def test_a_destination_within_a_source(folders, tmp_path, inside):
     assert sorted(p.name for p in source.iterdir()) == sorted(p.name for p in folders[0].iterdir())
 
 
-def test_no_room(folders, tmp_path, monkeypatch):
+def test_a_full_disk(folders, tmp_path, monkeypatch):
     monkeypatch.setattr(shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(10**9, 10**9, 1000))
     refused_merge(folders[:2], tmp_path, "0.00 GB are free", OSError)
 

@@ -15,7 +15,7 @@ from small import OWN, build, bytes_of, load
 
 from helpers import average_models
 from merging.disk import checkpoints
-from merging.disk import folders as rooms
+from merging.disk import folders as module
 from merging.disk.checkpoints import merge_checkpoints
 from merging.disk.folders import only_one, whole_folder
 from merging.disk.saving import save_merge
@@ -72,14 +72,14 @@ def test_a_killed_process_leaves_no_lock_behind(folders, tmp_path):
 
 def test_a_lock_that_was_removed_while_one_waited_for_it_is_none(tmp_path, monkeypatch):
     """Between opening the file and locking it, the last holder may have removed it: a third process has a new one."""
-    opened = rooms.open_lock
+    opened = module.open_lock
 
     def removed(path):
         lock = opened(path)
         path.unlink()
         return lock
 
-    monkeypatch.setattr(rooms, "open_lock", removed)
+    monkeypatch.setattr(module, "open_lock", removed)
     with pytest.raises(MergeError, match="Another merge"):
         write(tmp_path / "merged")
     assert names(tmp_path) == []
@@ -109,7 +109,7 @@ def test_a_file_system_without_locks_is_no_obstacle(tmp_path, monkeypatch):
     def unsupported(*arguments):
         raise OSError(errno.ENOTSUP, "Operation not supported")
 
-    monkeypatch.setattr(rooms.fcntl, "flock", unsupported)
+    monkeypatch.setattr(module.fcntl, "flock", unsupported)
     write(tmp_path / "m")
     assert names(tmp_path) == ["m"]
 
@@ -136,7 +136,7 @@ def small_files():
 
 def test_a_write_that_breaks_off_in_a_merge(folders, tmp_path, small_files):
     with pytest.raises(
-        OSError, match=r"merged could not be written \(File too large\), and nothing is left .* Make room"
+        OSError, match=r"merged could not be written \(File too large\), and nothing is left .* Free some space"
     ):
         merge_checkpoints(folders[:2], [0.5, 0.5], tmp_path / "merged")
     assert names(tmp_path) == []
@@ -157,7 +157,9 @@ def test_a_write_that_breaks_off_in_a_save(tokenizer, tmp_path, small_files):
 )
 def test_a_full_disk(tmp_path, error):
     write(tmp_path / "m", "old")
-    with pytest.raises(OSError, match="m could not be written .No space left on device., .* Make room there") as caught:
+    with pytest.raises(
+        OSError, match="m could not be written .No space left on device., .* Free space there"
+    ) as caught:
         with whole_folder(tmp_path / "m", [], True, SIZE):
             raise error
     assert caught.value.errno == errno.ENOSPC

@@ -1,4 +1,4 @@
-"""Recipes and cards: mergekit computes what we compute, and what is written can be carried out again."""
+"""Merge configs and cards: mergekit computes what we compute, and what is written can be carried out again."""
 
 import subprocess
 import sys

@@ -262,7 +262,7 @@ def test_a_header_of_gigabytes_is_refused_without_reading_it(folder):
     file = folder / "model.safetensors"
     with open(file, "wb") as stream:
         stream.write(struct.pack("<Q", 3 << 30))
-        stream.truncate((3 << 30) + 100)  # a hole, which takes no room on the disk
+        stream.truncate((3 << 30) + 100)  # a hole, which takes no space on the disk
     tracemalloc.start()
     try:
         one_sentence(lambda: read_header(file), file, "its header has 3,221 MB, where 100 are allowed")

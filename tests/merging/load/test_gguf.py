@@ -154,7 +154,7 @@ def test_a_missing_reader_gets_its_pip_line(small, monkeypatch):
         load_models({"m": small[0]})
 
 
-def test_no_room_is_said_before_anything_is_written(small, cache, monkeypatch):
+def test_a_full_disk_is_told_before_anything_is_written(small, cache, monkeypatch):
     monkeypatch.setattr("merging.load.gguf.shutil.disk_usage", lambda folder: SimpleNamespace(free=0))
     with pytest.raises(LoadError, match=r"cannot be kept in .*0.02 GB are needed and 0.00 GB are free.*set HF_HOME"):
         load_models({"m": small[0]}, device="cpu")

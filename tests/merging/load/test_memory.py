@@ -63,7 +63,7 @@ def test_what_does_not_fit_is_named_with_its_size(monkeypatch):
         memory.check_memory({"one": 2_500_000_000, "other": 1_000_000})
 
 
-def test_what_is_made_of_them_needs_room_too(monkeypatch):
+def test_what_is_made_of_them_needs_memory_too(monkeypatch):
     monkeypatch.setattr(memory, "free_memory", lambda: 2_500_000_000)
     memory.check_memory({"one": 500_000_000}, 5)
     with pytest.raises(LoadError, match=r"^one take 0\.50 GB in float32, with what is made of them here 3\.00 GB, and"):
@@ -73,7 +73,7 @@ def test_what_is_made_of_them_needs_room_too(monkeypatch):
 
 
 @pytest.mark.parametrize("with_adapter", [False, True])
-def test_nothing_is_read_when_there_is_no_room(monkeypatch, tmp_path, with_adapter):
+def test_nothing_is_read_when_memory_does_not_suffice(monkeypatch, tmp_path, with_adapter):
     sources = {"base": TINY["base"], "m": write_adapter(tmp_path / "lora") if with_adapter else TINY["base"]}
     size = sum(
         theta.nbytes for theta in named_weights(load_models({"m": TINY["base"]}, device="cpu")["m"].model).values()

@@ -154,6 +154,6 @@ def test_streamed_text_is_the_text_of_generate_text(random_trio, tokenizer):
     assert len(texts) > 5 and all(len(a) <= len(b) for a, b in zip(texts, texts[1:]))
 
 
-def test_a_prompt_without_room_for_a_text(random_trio, tokenizer):
+def test_a_prompt_that_leaves_no_tokens_for_a_text(random_trio, tokenizer):
     with pytest.raises(ValueError, match="max_length must be larger, not 2"):
         next(stream_text(random_trio["base"], tokenizer, "style: Scottish Ale", max_length=2))
