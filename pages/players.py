@@ -23,8 +23,6 @@ import ipywidgets as widgets
 import nbformat
 import torch
 
-from lessons.views.explorers import PRESETS
-
 ROOT = Path(__file__).resolve().parents[1]
 FRAMES = Path(__file__).resolve().parent / "frames"
 WORDS = "\0words\0"  # stands in a picture's accessible name for the words below it, which are the same
@@ -126,9 +124,9 @@ def settings(view, names=None):
             yield {names[0]: label} | rest
 
 
-def desk_settings(view):
-    """Each preset of a mixing desk, and from there each move of one fader: all settings would be too many."""
-    for preset in PRESETS:
+def preset_settings(view):
+    """Each preset of a view, and from there each move of one control: all settings would be too many."""
+    for preset in view.preset.options:
         view.preset.value = preset
         for part, fader in view.controls.items():
             start = fader.value
@@ -141,7 +139,7 @@ def desk_settings(view):
 def frames(view):
     """(setting, what the view shows) for every setting, in which the view is left when it is given."""
     view.quiet = True
-    for setting in desk_settings(view) if hasattr(view, "preset") else settings(view):
+    for setting in plan(view)[2]:
         view.quiet = False
         view.update(stream=False)
         yield setting, frame(view)
@@ -155,15 +153,29 @@ def frame(view):
     return view.picture.value, view.plain(view.words), text, len(prompt) if text.startswith(prompt) else 0
 
 
-def described(view):
-    """The controls as a player shows them, in the order in which they stand: name, kind and label."""
-    if hasattr(view, "preset"):
-        title = next(widget.value for widget in inside(view.box) if isinstance(widget, widgets.Label))
-        rows = [("preset", "choice", "preset"), ("part", "choice", "change only"), ("share", "range", title)]
-    else:
-        kinds = {widgets.Button: "button", widgets.FloatSlider: "range", widgets.SelectionSlider: "range"}
-        rows = [(name, kinds.get(type(c), "choice"), label_of(view, c)) for name, c in view.controls.items()]
-    return [dict(zip(("name", "kind", "label"), row)) for row in rows]
+def plan(view):
+    """What a player offers of a view: its controls as they stand, what each opens with, and all settings.
+
+    A control is a dict of name, kind and label.
+    """
+    rows, opening, every = (preset_plan if view.preset else whole_plan)(view)
+    return [dict(zip(("name", "kind", "label"), row)) for row in rows], opening, every
+
+
+def whole_plan(view):
+    """The plan of a view whose controls are all moved, each on its own."""
+    kinds = {widgets.Button: "button", widgets.FloatSlider: "range", widgets.SelectionSlider: "range"}
+    rows = [(name, kinds.get(type(c), "choice"), label_of(view, c)) for name, c in view.controls.items()]
+    chosen = lambda c: next(label for label, value in options(c) if value == getattr(c, "value", False))
+    return rows, [chosen(c) for c in view.controls.values()], settings(view)
+
+
+def preset_plan(view):
+    """The plan of a view with presets: a preset, one of the other controls, and where that is moved to."""
+    title = next(widget.value for widget in inside(view.box) if isinstance(widget, widgets.Label))
+    rows = [("preset", "choice", "preset"), ("part", "choice", "change only"), ("share", "range", title)]
+    part, first = next(iter(view.controls.items()))
+    return rows, [view.preset.value, part, f"{first.value:.2f}"], preset_settings(view)
 
 
 def inside(box):
@@ -178,23 +190,12 @@ def label_of(view, control):
     return control.description or " ".join(labels)
 
 
-def opening(view):
-    """The setting that a view opens with: control -> label."""
-    if hasattr(view, "preset"):
-        part, fader = next(iter(view.controls.items()))
-        return {"preset": view.preset.value, "part": part, "share": f"{fader.value:.2f}"}
-    return {
-        name: next(label for label, value in options(control) if value == getattr(control, "value", False))
-        for name, control in view.controls.items()
-    }
-
-
 def record(view):
     """A view as a player reads it: controls, opening, every different part, words and text once, and frames.
 
     A frame is [its parts, its words, its text, length of the prompt in it]; see branch for the tree that leads there.
     """
-    controls, start, rows = described(view), opening(view), []
+    (controls, opening, _), rows = plan(view), []
     tables = {"parts": {}, "words": {}, "texts": {}, "frames": {}}
     number = lambda table, value: tables[table].setdefault(value, len(tables[table]))
     for setting, (picture, words, text, bold) in frames(view):
@@ -202,7 +203,7 @@ def record(view):
         shown = tuple(number("parts", part) for part in parts if part)
         place = number("frames", (shown, number("words", words), number("texts", text), bold))
         rows.append(([setting[control["name"]] for control in controls], place, last_of(view, setting)))
-    return {"controls": controls, "opening": [start[control["name"]] for control in controls], "tree": branch(rows)} | {
+    return {"controls": controls, "opening": opening, "tree": branch(rows)} | {
         name: list(table) for name, table in tables.items()
     }
 

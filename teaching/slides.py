@@ -11,6 +11,7 @@ import base64
 import html
 import importlib.util
 import io
+import itertools
 import re
 import shutil
 import sys
@@ -94,10 +95,13 @@ def find_pieces(slide):
 
 
 def crop_drawing(svg, title):
-    """Cut a static twin down to the chart with this title, so that the last row can read it."""
+    """Cut a static twin down to its panel with this title, so that the last row can read it."""
     middle = float(re.search(rf"<text x='([\d.]+)'[^>]*>{re.escape(title)}</text>", svg)[1])
-    view = f"viewBox='{middle - 145:.0f} 0 250 260' width='600' height='624' style='background:white'"
-    return re.sub(r"viewBox='.*?' width='.*?' height='.*?' style='.*?'", view, svg, count=1)
+    edges, height = re.search(r"data-panels='([\d ]+)'", svg)[1].split(), re.search(r"viewBox='0 0 \d+ (\d+)'", svg)[1]
+    left, right = next((a, b) for a, b in itertools.pairwise(map(int, edges)) if a < middle < b)
+    size = f"width='{2.4 * (right - left):.0f}' height='{2.4 * int(height):.0f}' style='background:white'"
+    view = f"viewBox='{left} 0 {right - left} {height}' {size}"
+    return re.sub(r"viewBox='.*?' data-panels='.*?' width='.*?' height='.*?' style='.*?'", view, svg, count=1)
 
 
 def crop_picture(png, share):

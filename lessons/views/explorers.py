@@ -5,6 +5,7 @@ first model.
 """
 
 import copy
+import functools
 
 import ipywidgets as widgets
 import torch
@@ -46,6 +47,7 @@ def alpha_explorer(
         "prompt": widgets.ToggleButtons(options=list(prompts), description="prompt"),
     }
     right = 20 + 240 * len(bits)  # where the charts end and the bars begin
+    draw_svg = functools.partial(svg, right + 310, 260, cuts=[*range(240, right - 20, 240), right - 23])
     charts = [
         chart(60 + 240 * i, 34, 165, 190, alphas, values, f"{kind}: bits per byte", (name2, name1), base_bits.get(kind))
         for i, (kind, values) in enumerate(bits.items())
@@ -70,7 +72,7 @@ def alpha_explorer(
         measured = f"alpha = {alpha:.2f} (share of {name1}), bits per byte: " + ", ".join(
             f"{kind} {values[now]:.2f}" for kind, values in bits.items()
         )
-        yield svg(right + 310, 260, curves + bars, measured), None
+        yield draw_svg(curves + bars, measured), None
         merge_into(live, [model1, model2], [alpha, 1 - alpha])
         yield None
         likely = next_tokens(live, tokenizer, looked_at[prompt])
@@ -85,7 +87,7 @@ def alpha_explorer(
             + "."
         )
         bars[:] = token_bars(right, 34, 300, rows)
-        yield svg(right + 310, 260, curves + bars, words), words
+        yield draw_svg(curves + bars, words), words
 
     return View(
         controls,
@@ -207,7 +209,7 @@ def mixing_desk(first, second, tokenizer, texts):
             )
             + "."
         )
-        yield svg(960, 140, grouped_bars(texts, scores), words), words
+        yield svg(960, 140, grouped_bars(texts, scores), words, [10 + 315 * i for i in range(1, len(texts))]), words
 
     key = lambda place: place[0] if place[1] is None else f"{place[0]} {place[1] + 1}"
     attention, feed_forward, rest = (
@@ -222,9 +224,8 @@ def mixing_desk(first, second, tokenizer, texts):
     rows = [attention, widgets.HBox([feed_forward, rest])] if many else [widgets.HBox([attention, feed_forward, rest])]
     title = widgets.Label(f"share of {name1} (1 = {name1}, 0 = {name2})")
     layout = widgets.VBox([widgets.HBox([choice, title]), *rows])
-    view = View({key(place): fader for place, fader in faders.items()}, layout, draw, model=live)
+    view = View({key(place): fader for place, fader in faders.items()}, layout, draw, model=live, preset=choice)
     choice.observe(preset, "value")
-    view.preset = choice
     return view
 
 
@@ -276,9 +277,8 @@ def tree_and_triangle(models, tokenizer, texts, grid):
         flat = f"Tree (({a}, {b}, {inner:.2f}), {c}, {outer:.2f}) is the flat average " + ", ".join(
             f"{n} {weights[n]:.2f}" for n in names
         )
-        picture = svg(
-            800, 305, tree_drawing((a, b, c), inner, outer, weights) + dots + frame + [ring(*place(weights))], flat
-        )
+        parts = tree_drawing((a, b, c), inner, outer, weights) + dots + frame + [ring(*place(weights))]
+        picture = svg(800, 305, parts, flat, [415])
         yield picture, None
         bits = score(merge_into(live, list(models.values()), [weights[n] for n in names])).values()
         mean = sum(bits) / len(bits)

@@ -22,11 +22,12 @@ class View:
     merge is measured and None for the words. Where it yields None itself, the model is merged: the text's first token
     does not wait for what is measured after it. sample() gives an iterator of growing texts, prompt() what they begin
     with, lines are kept free for them. An error in any is shown in the view and raised. model is the one that
-    the view merges into.
+    the view merges into. preset is a control that moves all the others, or None.
     """
 
-    def __init__(self, controls, layout, draw, sample=None, model=None, prompt=lambda: "", lines=1):
+    def __init__(self, controls, layout, draw, sample=None, model=None, prompt=lambda: "", lines=1, preset=None):
         self.controls, self.draw, self.sample, self.model, self.prompt = controls, draw, sample, model, prompt
+        self.preset = preset
         self.task, self.lines = None, lines
         self.picture, self.words, self.text = widgets.HTML(), widgets.HTML(), widgets.HTML()
         self.box = widgets.VBox([layout, self.picture, self.words, *([self.text] if sample else [])])

@@ -59,7 +59,7 @@ def method_explorer(measured, method="RegMean"):
             f"{name}, {chosen['knob']} = {value:g}: keeps {code:.2f} of clippy's gain and {beer:.2f} of beer's; "
             f"{round(functions * n)} of {n} functions and {round(recipes * m)} of {m} recipes are valid."
         )
-        yield svg(2 * SIZE + 230, SIZE + 100, parts, words), words
+        yield svg(2 * SIZE + 230, SIZE + 100, parts, words, [SIZE + 135]), words
 
     controls["method"].observe(change_method, "value")  # before the view's own redraw
     return View(controls, widgets.VBox([controls["method"], widgets.HBox([knob_name, controls["knob"]])]), draw)

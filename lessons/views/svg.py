@@ -10,11 +10,15 @@ FONT = "font-family='sans-serif' font-size='15'"
 PAGE = 960  # pixels: what an exported page leaves for a picture in a window of 1,100
 
 
-def svg(width, height, parts, words):
-    """A picture drawn on width x height pixels and shown no wider than a page, its words as the accessible name."""
+def svg(width, height, parts, words, cuts=()):
+    """A picture drawn on width x height pixels and shown no wider than a page, its words as the accessible name.
+
+    cuts: where its panels meet, in pixels from the left; a narrow page, or a slide, may show them apart.
+    """
     scale = min(1, PAGE / width)  # exported pages hold an SVG as an image, whose size is not the style's but this
     return (
         f"<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 {width} {height}' "
+        f"data-panels='{' '.join(map(str, (0, *cuts, width)))}' "
         f"width='{width * scale:.0f}' height='{height * scale:.0f}' "
         f"style='width:100%;max-width:{width}px;height:auto;background:white' role='img' "
         f"aria-label='{html.escape(words, quote=True)}' {FONT}>" + "".join(parts) + "</svg>"

@@ -39,19 +39,10 @@
     return picks;
   };
 
-  /* Where a wide picture is cut, so that its panels can stand below each other on a narrow screen. */
-  const cuts = (width) => {
-    if (width === 960) return [0, 325, 640, 960]; // the mixing desk: three texts
-    if (width === 830) return [0, 435, 830]; // the methods: two planes
-    if (width === 800) return [0, 415, 800]; // the tree and the triangle
-    if (width < 600) return [0, width];
-    const charts = Math.round((width - 330) / 240); // the explorer: a chart for each text, then the bars
-    return [...Array(charts).keys()].map((i) => 240 * i).concat(240 * charts - 3, width);
-  };
-
+  /* A wide picture cut where it says that its panels meet, so that they can stand below each other on a narrow screen. */
   const panels = (svg) => {
     const [, , width, height] = svg.getAttribute("viewBox").split(" ").map(Number);
-    const at = cuts(width);
+    const at = svg.dataset.panels?.split(" ").map(Number) ?? [0, width];
     return at.slice(1).map((right, i) => {
       const [left, panel] = [at[i], i ? svg.cloneNode(true) : svg];
       panel.setAttribute("viewBox", `${left} 0 ${right - left} ${height}`);

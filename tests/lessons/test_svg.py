@@ -14,6 +14,12 @@ def test_a_picture_is_xml_and_says_in_words_what_it_shows():
     assert page.getElementsByTagName("text")[0].firstChild.data == "a < b & 'c'"
 
 
+def test_a_picture_says_where_its_panels_meet():
+    page = lambda *cuts: minidom.parseString(svg(500, 100, [], "words", *cuts)).documentElement
+    assert page([120, 310]).getAttribute("data-panels") == "0 120 310 500"
+    assert page().getAttribute("data-panels") == "0 500"  # one panel
+
+
 def test_tokens_in_the_picture_stay_text():
     parts = token_bars(0, 0, 200, [("<script>", 0.5, [("clippy", 0.1)])])
     assert "<script>" not in "".join(parts) and "&lt;script&gt;" in "".join(parts)
