@@ -136,7 +136,7 @@ def small_files():
 
 def test_a_write_that_breaks_off_in_a_merge(folders, tmp_path, small_files):
     with pytest.raises(
-        OSError, match=r"merged could not be written \(File too large\), and nothing is left .* Free some space"
+        OSError, match=r"merged could not be written \(File too large\), and nothing is left .* Free space"
     ):
         merge_checkpoints(folders[:2], [0.5, 0.5], tmp_path / "merged")
     assert names(tmp_path) == []
