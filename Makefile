@@ -1,4 +1,4 @@
-# make lab    opens the series;  make test    runs every test.  Both create .venv first if there is none.
+# make lab    opens the series;  make test    runs the tests.  Both create .venv first if there is none.
 # make lint   looks for mistakes and says which files `ruff format` would lay out otherwise.
 # make voila  shows a notebook's views as a page without code.
 PYTHON ?= python3
@@ -7,7 +7,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # Training allocates and frees large tensors all the time; keeping the pages is several times faster on some machines.
 TRAIN_ENV := MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=20000000000 MALLOC_TOP_PAD_=268435456
 
-.PHONY: env lab voila lint test test-colab notebooks clean-notebooks badges quiz models \
+.PHONY: env lab voila lint test test-all test-colab notebooks clean-notebooks badges quiz models \
 	smollm2 measure measure-smollm2 further fuzz images bench bench-views check-room slides kit site players
 
 env: .venv/installed
@@ -24,6 +24,8 @@ lint: .venv/installed-tests
 	$(BIN)/ruff format --check .
 test: .venv/installed-tests
 	$(BIN)/python -m pytest
+test-all: .venv/installed-tests
+	$(BIN)/python -m pytest -m ''
 # On Colab's versions: every notebook but the slowest, whose code is tested without it, and what meets the libraries.
 COLAB := notebooks tests/merging/load tests/merging/test_architectures.py tests/merging/measure/test_text.py \
 	tests/lessons/test_figures.py tests/lessons/test_views.py

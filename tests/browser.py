@@ -71,7 +71,7 @@ def serve(command, ready, **environment):
             server.wait(timeout=30)
 
 
-def wait_for(address, seconds=90):
+def wait_for(address, seconds=300):
     deadline = time.monotonic() + seconds
     while True:
         try:
@@ -151,7 +151,7 @@ def run_all(page, address, name):
         const kernel = panel?.sessionContext?.session?.kernel;
         return panel?.context?.path === '{name}' && panel.context.isReady && kernel?.status === 'idle';
     }}""",
-        timeout=90_000,
+        timeout=300_000,
     )
     page.evaluate("() => window.jupyterapp.commands.execute('notebook:run-all-cells')")
     page.wait_for_timeout(1000)  # the last widgets are drawn

@@ -31,14 +31,15 @@ def slow_merge(sources, destination):
     checkpoints.merge_checkpoints(sources, [0.5, 0.5], destination, overwrite=True)
 
 
-def run_module(name, *arguments):
-    """`python -m name arguments`; raises if it fails."""
-    process = CONTEXT.Process(target=_run_module, args=(name, arguments))
+def run(function, *arguments):
+    """function(*arguments) in a process of its own; fails if that ends in an error, whose traceback is shown."""
+    process = CONTEXT.Process(target=function, args=arguments)
     process.start()
     process.join()
-    assert process.exitcode == 0, f"{name} ended with {process.exitcode}"
+    assert process.exitcode == 0, f"{function.__name__}{arguments} ended with {process.exitcode}"
 
 
-def _run_module(name, arguments):
+def run_module(name, *arguments):
+    """`python -m name arguments` in a process of its own."""
     sys.argv = [name, *map(str, arguments)]
     runpy.run_module(name, run_name="__main__")

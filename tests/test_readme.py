@@ -52,6 +52,7 @@ def test_the_front_page_is_short():
     assert len(README.splitlines()) <= 110
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("command", PIP)
 def test_a_pip_line_finds_everything_installed_here(command):
     words = shlex.split(command)
@@ -65,6 +66,7 @@ def test_make_test_is_the_plain_line():
     assert steps.splitlines()[-1] == ".venv/bin/python -m pytest"
 
 
+@pytest.mark.long
 def test_jupyterlab_opens_on_the_first_notebook():
     line = run(["make", "-n", "lab"]).stdout.splitlines()[-1]
     assert line in COMMANDS

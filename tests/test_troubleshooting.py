@@ -8,6 +8,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import huggingface_hub
 import pytest
 import torch
+from forms import for_each
 from huggingface_hub import constants
 
 from merging.errors import LoadError
@@ -21,7 +22,7 @@ PROVOKED = sorted({f"{file}::{name}" for file, name in re.findall(r"`(tests/[\w/
 NOBODY = "http://127.0.0.1:9"  # the discard port
 
 
-@pytest.mark.parametrize("entry", ENTRIES)
+@for_each(ENTRIES)
 def test_an_entry_has_a_cause_a_way_out_and_a_test_or_a_reason(entry):
     lines = [line for line in ENTRIES[entry].splitlines() if line and not line.startswith("## ")]
     cause, way_out, test = lines
@@ -30,7 +31,7 @@ def test_an_entry_has_a_cause_a_way_out_and_a_test_or_a_reason(entry):
     assert test.startswith("- *Provoked by* `tests/") or re.match(r"- \*Not provoked:\* \w.{10,}\.$", test)
 
 
-@pytest.mark.parametrize("test", PROVOKED)
+@for_each(PROVOKED)
 def test_a_named_test_exists(test):
     file, name = test.split("::")
     tree = ast.parse((ROOT / file).read_text(encoding="utf-8"))
@@ -98,13 +99,3 @@ def test_an_apple_gpu_is_taken_and_can_be_declined(monkeypatch):
     assert get_device() == "mps"
     model = load_models("tiny", device="cpu")["base"].model
     assert model.device.type == "cpu"
-
-
-def test_the_mean_of_adapters_is_not_the_mean_of_models():
-    torch.manual_seed(0)
-    B, A = torch.randn(2, 16, 4), torch.randn(2, 4, 16)
-    of_models = (B @ A).mean(0)
-    of_parts = B.mean(0) @ A.mean(0)
-    mixed = (B[0] @ A[1] + B[1] @ A[0]) / 4  # products that nobody trained
-    assert torch.allclose(of_parts, of_models / 2 + mixed, atol=1e-5)
-    assert not torch.allclose(of_parts, of_models, atol=0.1)

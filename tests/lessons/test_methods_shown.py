@@ -73,7 +73,12 @@ def test_keeper_is_the_gain_kept_on_each_specialists_own_text():
 # --- measured numbers -------------------------------------------------------------------------------------------
 
 
-def test_measure_chooses_on_calibration_text_and_reports_the_rest():
+def test_measure_chooses_on_calibration_text_and_reports_the_rest(monkeypatch):
+    """Texts are sampled in the smoke run of training/, here there are shares instead, and a tenth of what is scored."""
+    few = lambda texts: lambda *part: {kind: documents[::10] for kind, documents in texts(*part).items()}
+    for name, texts in (("heldout_texts", heldout_texts), ("calibration_texts", calibration_texts)):
+        monkeypatch.setattr(measure_methods, name, few(texts))
+    monkeypatch.setattr(measure_methods, "sampled", lambda *arguments: [0.5, 0.25])
     knobs = {"average": ("alpha", [0.0, 0.5]), "DARE": ("density", [0.9])}
     found = measure_methods.measure("tiny", 1, 1, knobs, seeds=(0, 1))
     assert found["samples"] == {"functions": len(HELDOUT_TASKS), "recipes": 1} and found["kept on"] == "held-out"

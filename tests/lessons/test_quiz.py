@@ -3,13 +3,13 @@
 import re
 
 import nbformat
-import pytest
+from forms import for_each
 
 from lessons import quiz
 from merging.paths import ROOT
 
 QUESTIONS = quiz.read_quiz()
-numbered = pytest.mark.parametrize("number", range(1, len(QUESTIONS) + 1))
+numbered = for_each(range(1, len(QUESTIONS) + 1))
 
 
 def headings(path):

@@ -11,6 +11,7 @@ from urllib.parse import quote
 import badges
 import nbformat
 import pytest
+from forms import for_each
 from nbclient import NotebookClient
 
 from merging.paths import ROOT
@@ -48,7 +49,7 @@ def contents(folder):
     }
 
 
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+@for_each(NOTEBOOKS)
 def test_the_setup_cell_is_the_generated_one_and_folded(path):
     cell = setup_of(path)
     assert cell.source == badges.setup_cell(*badges.read_address(ROOT), path.relative_to(ROOT).parent.as_posix())
@@ -233,6 +234,7 @@ def test_only_what_is_missing_is_installed(monkeypatch, missing, commands, fails
     assert ran == commands and ended.value.code == int(fails and bool(commands))
 
 
+@pytest.mark.long
 def test_a_notebook_alone_in_an_empty_folder_runs(tmp_path, monkeypatch):
     """As Colab starts it, with a local repository in GitHub's place."""
     remote, alone = tmp_path / "remote", tmp_path / "content"

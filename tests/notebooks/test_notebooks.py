@@ -6,7 +6,7 @@ import functools
 import re
 
 import nbformat
-import pytest
+from forms import for_each
 
 from lessons.exercises.form import OPEN
 from merging.paths import ROOT
@@ -19,7 +19,7 @@ NAMES = [path.name for path in PATHS]
 OURS = {path.parent.name for path in ROOT.glob("*/*.py")}
 OURS |= {path.stem for folder in (ROOT, FOLDER) for path in folder.glob("*.py")}
 
-pytestmark = pytest.mark.parametrize("path", PATHS, ids=NAMES)
+every_notebook = for_each(PATHS)
 
 
 @functools.cache
@@ -54,17 +54,20 @@ def prose(path, exercises=False):
     return "\n\n".join(cell.source for cell in cells(path, "markdown") if is_exercise(cell) == exercises)
 
 
+@every_notebook
 def test_executed_once_in_order_from_a_fresh_kernel(path):
     counts = [cell.execution_count for cell in cells(path, "code")]
     assert counts == list(range(1, len(counts) + 1))
 
 
+@every_notebook
 def test_no_error_outside_the_cells_that_teach_one(path):
     for cell in cells(path, "code"):
         failed = any(output.output_type == "error" for output in cell.outputs)
         assert failed == ("raises-exception" in cell.metadata.get("tags", [])), cell.source
 
 
+@every_notebook
 def test_no_noise_is_stored(path):
     assert set(read(path).metadata) == {"kernelspec", "language_info"}
     for cell in read(path).cells:
@@ -74,6 +77,7 @@ def test_no_noise_is_stored(path):
             assert not any("widget" in kind for kind in output.get("data", {}))
 
 
+@every_notebook
 def test_every_picture_has_alt_text(path):
     for cell in cells(path, "code"):
         for output in cell.outputs:
@@ -85,6 +89,7 @@ def test_every_picture_has_alt_text(path):
     assert not pictures and "<img" not in prose(path)  # Colab shows no file beside a notebook: use show_picture
 
 
+@every_notebook
 def test_stored_pictures_are_pictures(path):
     for cell in cells(path, "code"):
         for output in cell.outputs:
@@ -92,6 +97,7 @@ def test_stored_pictures_are_pictures(path):
                 assert base64.b64decode(output.data["image/png"]).startswith(b"\x89PNG")
 
 
+@every_notebook
 def test_links_lead_to_the_neighbours_and_nowhere_else(path):
     text = prose(path) + prose(path, exercises=True)
     targets = [t for t in re.findall(r"(?<!!)\[[^\]]*\]\(([^)]+)\)", text) if not t.startswith("https://")]
@@ -102,6 +108,7 @@ def test_links_lead_to_the_neighbours_and_nowhere_else(path):
         assert f"({neighbour})" in first and f"({neighbour})" in last
 
 
+@every_notebook
 def test_opens_and_ends_as_the_series_does(path):
     first, last = cells(path, "markdown")[0].source, cells(path, "markdown")[-1].source
     assert re.match(
@@ -112,6 +119,7 @@ def test_opens_and_ends_as_the_series_does(path):
     assert re.search(r"\*(Previous|Next): .+\*$", last)
 
 
+@every_notebook
 def test_three_to_five_exercises_in_one_form(path):
     first, *rest = [cell.source for cell in exercises(path, "markdown") if "-quiz" not in cell.id]
     assert first.startswith("## Exercises\n") and f"(solutions/{path.name[:2]}_solutions.ipynb)" in first
@@ -125,6 +133,7 @@ def test_three_to_five_exercises_in_one_form(path):
     assert any("<summary>Model answer" in source for source in rest)  # an explanation in words
 
 
+@every_notebook
 def test_every_exercise_is_checked_or_has_a_model_answer(path):
     """A stub that nobody has filled says so, and nothing else; 'Run all' passes it by."""
     names = re.findall(
@@ -138,6 +147,7 @@ def test_every_exercise_is_checked_or_has_a_model_answer(path):
         assert [output.text for output in cell.outputs] == [f"{name} open: {OPEN}\n"]
 
 
+@every_notebook
 def test_length_of_exercises(path):
     assert len(prose(path, exercises=True).split()) <= 600
     assert sum(len(lines(cell.source)) for cell in exercises(path, "code")) <= 40
@@ -145,25 +155,30 @@ def test_length_of_exercises(path):
     assert all(len(line) <= 120 for cell in exercises(path, "code") for line in lines(cell.source))
 
 
+@every_notebook
 def test_length_of_prose(path):
     assert 800 <= len(prose(path).split()) <= 1800
 
 
+@every_notebook
 def test_length_of_cells(path):
     assert [cell.source for cell in lessons(path) if len(cell.source.splitlines()) > 12] == []
 
 
+@every_notebook
 def test_length_of_code(path):
     """About 120 lines; those between functions that are left blank for the eye do not count."""
     assert sum(len(lines(cell.source)) for cell in lessons(path)) <= 140
     assert all(len(line) <= 120 for cell in lessons(path) for line in lines(cell.source))
 
 
+@every_notebook
 def test_switches_the_family_in_one_line(path):
     source = "\n".join(cell.source for cell in lessons(path))
     assert len(re.findall(r'^FAMILY = (?:None|"smollm2")', source, flags=re.MULTILINE)) == 1
 
 
+@every_notebook
 def test_imports_only_the_library_and_the_lessons_of_ours(path):
     statements = [node for cell in cells(path, "code")[1:] for node in ast.walk(ast.parse(cell.source))]
     names = [alias.name for node in statements if isinstance(node, ast.Import) for alias in node.names]
@@ -172,6 +187,7 @@ def test_imports_only_the_library_and_the_lessons_of_ours(path):
     assert not any(alias.name == "*" for node in statements if isinstance(node, ast.ImportFrom) for alias in node.names)
 
 
+@every_notebook
 def test_every_slider_has_a_static_twin(path):
     source = "\n".join(cell.source for cell in lessons(path))
     shown = len(re.findall(r"^\S.*\.box$", source, flags=re.MULTILINE))
@@ -181,6 +197,7 @@ def test_every_slider_has_a_static_twin(path):
             assert any("image/svg+xml" in output.get("data", {}) for output in cell.outputs), cell.source
 
 
+@every_notebook
 def test_checks_some_outputs_on_every_run(path):
     tagged = [cell for cell in lessons(path) if "nbval-check-output" in cell.metadata.get("tags", [])]
     assert len(tagged) >= 3

@@ -1,6 +1,5 @@
 """The live views in a real browser, by keyboard alone; needs Chromium, which .ci/run installs."""
 
-import functools
 import re
 
 import browser
@@ -8,6 +7,7 @@ import nbformat
 import pytest
 from nbconvert import HTMLExporter
 
+long = pytest.mark.long  # make test moves one slider, in the notebook of hostile text
 pytestmark = pytest.mark.skipif(browser.CHROMIUM is None, reason="NOT RUN: there is no Chromium on this machine")
 PAGES = sorted((browser.ROOT / "notebooks").glob("[0-9]*.ipynb"))
 TITLES = ("merge_all_layers", "merge_selected_layers", "hierarchical_merging", "your_own_models")
@@ -54,7 +54,7 @@ def press(page, handle, key):
     page.keyboard.press(key)
 
 
-def wait_until(page, question, seconds=20):
+def wait_until(page, question, seconds=120):
     for _ in range(seconds * 20):
         if question():
             return True
@@ -74,12 +74,14 @@ def notebook(request, page_and_address):
     return page, request.param.stem, [found.nth(i) for i in range(found.count())]
 
 
+@long
 def test_no_cell_and_no_script_fails(notebook):
     page, _, _ = notebook
     assert page.locator("[data-mime-type='application/vnd.jupyter.error']").count() == 0
     assert page.errors == []
 
 
+@long
 def test_every_slider_moves_picture_and_words_by_keyboard(notebook):
     page, name, views = notebook
     for view in views:
@@ -95,6 +97,7 @@ def test_every_slider_moves_picture_and_words_by_keyboard(notebook):
     assert page.errors == []
 
 
+@long
 @ONLY_03
 def test_home_and_end_are_the_two_models(notebook):
     page, _, views = notebook
@@ -104,6 +107,7 @@ def test_home_and_end_are_the_two_models(notebook):
         assert wait_until(page, lambda: alpha in words.inner_text())
 
 
+@long
 @ONLY_03
 def test_the_last_of_many_fast_moves_wins_and_no_old_text_stays(notebook):
     page, _, views = notebook
@@ -138,6 +142,7 @@ LEAST_HEIGHT = """(view) => {
 }"""
 
 
+@long
 @ONLY_03
 def test_a_move_does_not_make_the_page_jump(notebook):
     page, _, views = notebook
@@ -153,6 +158,7 @@ def test_a_move_does_not_make_the_page_jump(notebook):
     assert page.evaluate("window.least") > 0.95 * height
 
 
+@long
 @ONLY_03
 def test_a_guess_is_committed_by_keyboard(notebook):
     page, _, views = notebook
@@ -161,6 +167,7 @@ def test_a_guess_is_committed_by_keyboard(notebook):
     assert wait_until(page, lambda: "The best is alpha" in contents(views[0])[1].inner_text())
 
 
+@long
 def test_screenshots(notebook):
     page, name, views = notebook
     for i, view in enumerate(views, 1):
@@ -192,6 +199,7 @@ def test_hostile_text_stays_text(page_and_address, folder):
     assert page.evaluate("window.hacked") is None
 
 
+@long
 def test_an_error_is_shown_in_the_view(page_and_address, folder):
     page, view = open_scratch(page_and_address, folder, "broken.ipynb", BROKEN)
     press(page, view.locator(browser.SLIDERS), "ArrowLeft")
@@ -208,28 +216,20 @@ OUT_OF_REACH = """[...document.querySelectorAll("img, table, pre, p, li, h1, h2"
 }).map(element => element.outerHTML.slice(0, 80))"""
 
 
-@functools.cache
-def as_page(path):
-    return HTMLExporter().from_filename(str(path))[0]
-
-
-@pytest.mark.parametrize("width", [390, 1280])
-@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.stem)
-def test_a_page_without_scripts_shows_all_pictures_and_hides_nothing(page_and_address, tmp_path, path, width):
-    (tmp_path / "page.html").write_text(as_page(path), encoding="utf-8")
-    stored = [
-        output
-        for cell in nbformat.read(path, as_version=4).cells
-        for output in cell.get("outputs", [])
-        if {"image/png", "image/svg+xml"} & set(output.get("data", {}))
-    ]
+@long
+def test_a_page_without_scripts_shows_all_pictures_and_hides_nothing(page_and_address, tmp_path):
+    """On a telephone, where least fits."""
     context = page_and_address[0].context.browser.new_context(
-        viewport={"width": width, "height": 900}, java_script_enabled=False
+        viewport={"width": 390, "height": 900}, java_script_enabled=False
     )
     page = context.new_page()
-    page.goto((tmp_path / "page.html").as_uri())
-    assert page.evaluate(PICTURES) == [True] * len(stored) and stored
-    assert page.evaluate("document.documentElement.scrollWidth") <= width
-    assert page.evaluate(OUT_OF_REACH) == []
-    page.screenshot(path=browser.SCREENSHOTS / f"{path.stem}_{width}.png", full_page=True)
+    for path in PAGES:
+        (tmp_path / "page.html").write_text(HTMLExporter().from_filename(str(path))[0], encoding="utf-8")
+        outputs = [out for cell in nbformat.read(path, as_version=4).cells for out in cell.get("outputs", [])]
+        stored = sum(bool({"image/png", "image/svg+xml"} & set(output.get("data", {}))) for output in outputs)
+        page.goto((tmp_path / "page.html").as_uri())
+        assert page.evaluate(PICTURES) == [True] * stored and stored, path.name
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390, path.name
+        assert page.evaluate(OUT_OF_REACH) == [], path.name
+        page.screenshot(path=browser.SCREENSHOTS / f"{path.stem}.png", full_page=True)
     context.close()

@@ -14,11 +14,17 @@ from test_players import all_settings, at, read
 from pages import build, players
 
 pytestmark = pytest.mark.filterwarnings("ignore::PendingDeprecationWarning")  # from inside of myst_parser
-in_chromium = pytest.mark.skipif(browser.CHROMIUM is None, reason="NOT RUN: there is no Chromium on this machine")
+
+
+def in_chromium(test):
+    """Left to make test-all, and to machines with Chromium."""
+    skip = pytest.mark.skipif(browser.CHROMIUM is None, reason="NOT RUN: there is no Chromium on this machine")
+    return pytest.mark.long(skip(test))
+
+
 NAMES = ["index", *(f"notebooks/{path.stem}" for path in build.paths())]
 NAMES += [f"notebooks/solutions/{path.stem}" for path in build.solutions()]
 NAMES += [name.removesuffix(".md") for name in build.cards()]
-SOURCE = (build.HERE / "static" / "player.js").read_text(encoding="utf-8")
 FRAMES = {path.stem: path.stat().st_size for path in players.FRAMES.glob("*.js")}
 HOSTILE = "<script>window.hacked = 1</script><img src=x onerror='window.hacked = 2'> & \"quotes\""
 
@@ -57,20 +63,19 @@ def test_every_notebook_and_card_has_a_page_and_nothing_else_does(site):
     assert found == {*NAMES, "search"}
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_links_lead_somewhere_and_what_is_loaded_lies_in_the_folder(site, name):
-    page = site / f"{name}.html"
-    found = Targets(page)
-    for target in found.loads:
-        file = target.split("?")[0]
-        assert file.startswith("data:image/png;base64,") or (page.parent / unquote(file)).is_file(), target
-    for target in found.links:
-        file, _, anchor = target.partition("#")
-        if not file.startswith("https://"):
-            linked = (page.parent / unquote(file)) if file else page
-            assert linked.is_file(), target
-            assert not anchor or unquote(anchor) in Targets(linked).ids, target
-    assert all(len(alt) > 20 for alt in found.alts) and found.handlers == []
+def test_links_lead_somewhere_and_what_is_loaded_lies_in_the_folder(site):
+    pages = {path: Targets(path) for path in (site / f"{name}.html" for name in [*NAMES, "search"])}
+    for page, found in pages.items():
+        for target in found.loads:
+            file = target.split("?")[0]
+            assert file.startswith("data:image/png;base64,") or (page.parent / unquote(file)).is_file(), (page, target)
+        for target in found.links:
+            file, _, anchor = target.partition("#")
+            if not file.startswith("https://"):
+                linked = (page.parent / unquote(file)).resolve() if file else page
+                assert linked.is_file(), (page, target)
+                assert not anchor or unquote(anchor) in pages[linked].ids, (page, target)
+        assert all(len(alt) > 20 for alt in found.alts) and found.handlers == [], page
 
 
 def test_no_style_and_no_script_names_another_server(site):
@@ -103,12 +108,11 @@ def prose(notebook):
     return re.sub(r"```.*?```|`[^`\n]*`", "", text, flags=re.DOTALL)
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_a_page_with_its_players_has_at_most_three_megabytes(site, name):
-    page = site / f"{name}.html"
-    loaded = {target for target in Targets(page).loads if not target.startswith("data:")}
-    sizes = [(page.parent / target.split("?")[0]).stat().st_size for target in loaded]
-    assert page.stat().st_size + sum(sizes) <= 3e6
+def test_a_page_with_its_players_has_at_most_three_megabytes(site):
+    for page in (site / f"{name}.html" for name in NAMES):
+        loaded = {target for target in Targets(page).loads if not target.startswith("data:")}
+        sizes = [(page.parent / target.split("?")[0]).stat().st_size for target in loaded]
+        assert page.stat().st_size + sum(sizes) <= 3e6, page
 
 
 def test_the_start_page_names_every_notebook_and_shows_a_player(site):
@@ -132,12 +136,9 @@ def test_badges_become_links_without_pictures(tmp_path):
     assert build.page(tmp_path / "99.ipynb").cells[0].source == "# 99 · T\n\n[Open in Colab](https://colab/x) text"
 
 
-def test_the_script_is_one_short_plain_file():
-    assert len(SOURCE.splitlines()) <= 250 and all(len(line) <= 120 for line in SOURCE.splitlines())
-    assert not re.search(
-        r"\bimport\b|\brequire\(|\beval\(|Function\(|document\.write|insertAdjacentHTML|https?:", SOURCE
-    )
-    assert SOURCE.count("innerHTML") == 1  # the pictures, of which only the words are inserted, escaped
+def test_the_script_runs_no_text_and_asks_no_server():
+    source = (build.HERE / "static" / "player.js").read_text(encoding="utf-8")
+    assert not re.search(r"\beval\(|Function\(|document\.write|insertAdjacentHTML|https?:", source)
 
 
 @pytest.fixture(scope="module")
@@ -195,8 +196,7 @@ CONTRAST = """(() => {
 
 
 @in_chromium
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [390, 1280])
+@pytest.mark.parametrize("width, scheme", [(390, "light"), (1280, "dark")])
 def test_pages_load_from_a_folder_fit_the_screen_and_can_be_read(site, width, scheme, opened):
     browser.SCREENSHOTS.mkdir(exist_ok=True)
     page = opened(viewport={"width": width, "height": 900}, color_scheme=scheme)
@@ -224,7 +224,7 @@ UNPRINTABLE = """() => [...document.querySelectorAll('body *')].filter((node) =>
 def test_a_printed_page_has_nothing_that_covers_or_scrolls(site, opened):
     page = opened(viewport={"width": 800, "height": 1100})
     page.emulate_media(media="print")
-    for name in NAMES:
+    for name in ("index", "notebooks/03_merge_all_layers", "notebooks/solutions/03_solutions", NAMES[-1]):
         page.goto((site / f"{name}.html").as_uri())
         assert page.evaluate(UNPRINTABLE) == [], name
         assert len(page.locator("article").inner_text()) > 300, name
@@ -362,7 +362,7 @@ def test_a_held_key_asks_for_few_addresses(site, opened):
 
 
 @in_chromium
-@pytest.mark.parametrize("name", sorted(FRAMES))
+@pytest.mark.parametrize("name", [name for name in sorted(FRAMES) if name[:2] in ("03", "04", "05", "08")])
 def test_the_address_keeps_the_setting(site, name, opened):
     start = (site / "notebooks" / f"{name}.html").as_uri()
     page = opened()

@@ -12,6 +12,7 @@ import pytest
 from merging.paths import ROOT
 from teaching import fits, kit
 
+pytestmark = pytest.mark.long
 TAG = re.sub(r"\W", "_", sysconfig.get_platform())
 VERSION = f"{sys.version_info.major}.{sys.version_info.minor}"
 

@@ -4,6 +4,7 @@ import re
 
 import nbformat
 import pytest
+from forms import for_each
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from merging.paths import ROOT
@@ -34,7 +35,7 @@ def test_the_talk_takes_an_hour():
     assert sum(slide["minutes"] for slide in TALK) == 60
 
 
-@pytest.mark.parametrize("slide", TALK, ids=lambda slide: slide["title"])
+@for_each(TALK)
 def test_a_slide_says_only_what_its_notebook_says(slide):
     assert set(slide) <= {"title", "minutes", "from", "section", "show", "crop", "text", "below", "notes"}
     assert len(slide["notes"].split()) >= 5

@@ -5,6 +5,7 @@ from urllib.parse import unquote
 
 import nbformat
 import pytest
+from forms import for_each
 
 from merging.paths import ROOT
 from teaching import slides
@@ -24,7 +25,7 @@ def headings(path):
     return {line.lstrip("# ").replace(" ", "-") for line in lines if line.startswith("#")}
 
 
-@pytest.mark.parametrize("link", LINKS)
+@for_each(LINKS)
 def test_a_link_leads_to_a_file_and_its_heading(link):
     target, _, anchor = link.partition("#")
     if not target:

@@ -6,7 +6,7 @@ import random
 import pytest
 import torch
 import yaml
-from fresh import run_module
+from fresh import run, run_module
 from transformers import AutoModelForCausalLM, AutoTokenizer, GPTNeoConfig, GPTNeoForCausalLM
 from transformers.models.gpt_neo import modeling_gpt_neo
 
@@ -23,26 +23,32 @@ LABELS = tuple(FAMILIES["tiny"])
 TINY = ROOT / "models" / "tiny"
 
 
+long = pytest.mark.long
+
+
 @pytest.fixture(scope="module")
 def smoke_runs(tmp_path_factory):
     """Two runs of a few tiny steps with the same seeds."""
     folders = [tmp_path_factory.mktemp("smoke") for _ in range(2)]
     for folder in folders:
-        run_module("training.train", "--smoke", "--out", folder)
+        run(run_module, "training.train", "--smoke", "--out", folder)
     return folders
 
 
+@long
 def test_a_smoke_run_makes_a_trio_that_loads_and_merges(smoke_runs):
     trio = load_models({label: smoke_runs[0] / label for label in LABELS})
     merged = merge_models(trio["clippy"].model, trio["beer"].model, 0.5)
     assert bits_per_byte(merged, trio["base"].tokenizer, "batch_size: 20") > 0
 
 
+@long
 def test_the_same_seed_gives_the_same_weights(smoke_runs):
     first, second = ((folder / "beer" / "model.safetensors").read_bytes() for folder in smoke_runs)
     assert first == second
 
 
+@long
 def test_finetuning_starts_from_the_base_and_moves_it(smoke_runs):
     base, beer = (
         AutoModelForCausalLM.from_pretrained(smoke_runs[0] / label, dtype=torch.float32) for label in ("base", "beer")
@@ -52,8 +58,9 @@ def test_finetuning_starts_from_the_base_and_moves_it(smoke_runs):
     assert 0 < moved < 0.5 * size
 
 
+@long
 def test_a_smoke_run_of_the_further_finetunes_measures_every_run(tmp_path):
-    run_module("training.further", "--smoke", "--out", tmp_path / "f.json")
+    run(run_module, "training.further", "--smoke", "--out", tmp_path / "f.json")
     runs = json.loads((tmp_path / "f.json").read_text())
     assert [run["run"] for run in runs] == [name for name, _, _ in further.RUNS]
     assert all(run["alphas"] == [0, 0.5, 1] and 0 < run["distance"] < 0.5 for run in runs)
@@ -125,14 +132,16 @@ def test_heldout_modules_are_held_out():
 # --- the specialists of the real model --------------------------------------------------------------------------
 
 
+@long
 def test_a_smoke_run_makes_an_adapter_that_loads(tmp_path):
-    run_module("training.smollm2", "--smoke", "--only", "beer", "--out", tmp_path)
+    run(run_module, "training.smollm2", "--smoke", "--only", "beer", "--out", tmp_path)
     sources = {"base": FAMILIES["smollm2"]["base"], "beer": tmp_path / "beer"}
     assert list(load_models(sources, device="cpu")) == ["base", "beer"]
 
 
+@long
 def test_a_smoke_run_of_the_measurements_has_what_the_notebook_draws(tmp_path):
-    run_module("training.measure_smollm2", "--smoke", "--out", tmp_path / "m.json")
+    run(run_module, "training.measure_smollm2", "--smoke", "--out", tmp_path / "m.json")
     found = json.loads((tmp_path / "m.json").read_text())
     assert [row["point"] for row in found["rows"]] == ["base", "alpha 0.5"]
     assert set(found["distance"]) == {"clippy", "beer"} and -1 <= found["cosine"] <= 1
@@ -140,8 +149,9 @@ def test_a_smoke_run_of_the_measurements_has_what_the_notebook_draws(tmp_path):
     assert all(set(row["bits"]) == set(heldout_texts()) for row in found["rows"])
 
 
+@long
 def test_a_smoke_run_of_the_methods_has_what_notebook_08_draws(tmp_path):
-    run_module("training.measure_methods", "--smoke", "--out", tmp_path / "m.json")
+    run(run_module, "training.measure_methods", "--smoke", "--out", tmp_path / "m.json")
     found = json.loads((tmp_path / "m.json").read_text())["tiny"]
     assert set(found["grid"]) == set(measure_methods.SMOKE)
     assert set(found["table"]) == {"clippy", "beer", *measure_methods.SMOKE}

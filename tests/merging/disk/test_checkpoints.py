@@ -173,7 +173,7 @@ def test_weights_and_selections(folders, tmp_path, weights, names, message):
     refused_merge(folders[:2], tmp_path, message, weights=weights, names=names)
 
 
-@pytest.mark.parametrize("after", [0.02, 0.2, 0.45, 0.75, 1.05, 1.3])
+@pytest.mark.parametrize("after", [0.02, 0.45, 1.05])
 def test_killed_at_any_moment_the_old_folder_is_there_and_a_rerun_succeeds(folders, tmp_path, after):
     destination = merge_checkpoints(folders[1:], [0.5, 0.5], tmp_path / "merged")
     old = bytes_of(destination)

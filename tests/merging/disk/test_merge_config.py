@@ -57,6 +57,7 @@ def test_mergekit_makes_the_same_weights_of_the_config(folders, tmp_path, select
         assert torch.allclose(tensor.float(), theirs[name].float(), atol=1e-6, rtol=last_bit), name
 
 
+@pytest.mark.long
 def test_mergekits_command_line_runs_the_config(folders, tmp_path):
     merged = merge_checkpoints(folders, [0.5, 0.3, 0.2], tmp_path / "merged")
     command = [sys.executable, "-m", "mergekit.scripts.run_yaml", merged / "mergekit_config.yml", tmp_path / "mergekit"]

@@ -185,3 +185,18 @@ def test_half_a_pair_a_nan_and_what_is_more_than_lora(original, tmp_path):
         change_tensors(folder, change)
         with pytest.raises(LoadError, match=words):
             load_models({"base": BASE, "m": folder}, device="cpu")
+
+
+def test_the_mean_of_adapters_is_not_the_mean_of_models(original, tmp_path):
+    one, other, mean = (shutil.copytree(original, tmp_path / name) for name in ("one", "other", "mean"))
+    first = load_file(one / "adapter_model.safetensors")
+    second = {name: tensor.flip(0) for name, tensor in first.items()}
+    save_file(second, other / "adapter_model.safetensors")
+    save_file({name: (first[name] + second[name]) / 2 for name in first}, mean / "adapter_model.safetensors")
+    models = load_models({"base": BASE, "one": one, "other": other, "mean": mean}, device="cpu")
+    base, of_files = (named_weights(models[label].model) for label in ("base", "mean"))
+    of_models = named_weights(merge_models(models["one"].model, models["other"].model, 0.5))
+    moved = {name: theta for name, theta in of_models.items() if not torch.equal(theta, base[name])}
+    assert len(moved) == len(first) / 2
+    off = [((of_files[name] - theta).norm() / (theta - base[name]).norm()).item() for name, theta in moved.items()]
+    assert min(off) > 0.1  # of the way: products that nobody trained

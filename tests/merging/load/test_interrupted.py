@@ -118,6 +118,7 @@ print(*load_models("gpt-neo-125m"))
 """
 
 
+@pytest.mark.long
 def test_while_weights_are_downloaded(tmp_path):
     write_checkpoints(tmp_path / "checkpoints")
     with serve(tmp_path / "checkpoints") as (endpoint, _):
