@@ -27,10 +27,10 @@ test: .venv/installed-tests
 test-all: .venv/installed-tests
 	$(BIN)/python -m pytest -m ''
 # On Colab's versions: every notebook but the slowest, whose code is tested without it, and what meets the libraries.
-COLAB := notebooks tests/merging/load tests/merging/test_architectures.py tests/merging/measure/test_text.py \
-	tests/lessons/test_figures.py tests/lessons/test_views.py
+COLAB := $(filter-out notebooks/06%,$(wildcard notebooks/*.ipynb)) tests/merging/load tests/merging/test_architectures.py \
+	tests/merging/measure/test_text.py tests/lessons/test_figures.py tests/lessons/test_views.py
 test-colab: .venv-colab/installed
-	.venv-colab/bin/python $(OFFLINE) -m pytest $(COLAB) --ignore=notebooks/06_a_real_language_model.ipynb
+	.venv-colab/bin/python $(OFFLINE) -m pytest $(COLAB)
 # Random damage to files, FUZZ examples for each property (2000: some minutes).
 fuzz: .venv/installed-tests
 	FUZZ=$(or $(FUZZ),2000) $(BIN)/python -m pytest --dist load tests/merging/load/fuzz.py

@@ -12,18 +12,21 @@ torch.set_num_threads(1)  # the models of the tests are so small that threads on
 settings.register_profile("steady", derandomize=True, deadline=None, database=None, max_examples=50)
 settings.load_profile("steady")
 
-# What takes minutes comes first, or one worker would still be at it when the other has nothing left to do.
+# What takes minutes comes first, or one worker would still be at it when the other has nothing left to do. The other
+# worker has small models while the first runs 06, whose models take gigabytes; those of further tests come after it.
 LONG = (
     "06_a_real_language_model.ipynb",
     "test_hub_notebooks.py",
-    "test_smollm2.py",
     "test_browser.py",
     "test_site.py",
-    "test_players.py",
-    ".ipynb",
-    "test_training.py",
-    "test_hub.py",
     "test_sweeps.py",
+    "test_rerun.py",
+    "test_training.py",
+    "09_scaling_up.ipynb",
+    "08_beyond_the_average.ipynb",
+    ".ipynb",
+    "test_hub.py",
+    "test_players.py",
 )
 
 

@@ -64,7 +64,7 @@ def test_every_notebook_and_card_has_a_page_and_nothing_else_does(site):
 
 
 def test_links_lead_somewhere_and_what_is_loaded_lies_in_the_folder(site):
-    pages = {path: Targets(path) for path in (site / f"{name}.html" for name in [*NAMES, "search"])}
+    pages = {path: Targets(path) for path in (site / f"{name}.html" for name in NAMES)}
     for page, found in pages.items():
         for target in found.loads:
             file = target.split("?")[0]

@@ -65,7 +65,7 @@ def test_generate_texts_gives_n_different_samples(loaded):
     "prompt", [CODE_PROMPT[:20], "hello , world . It 's I 'm do n't ?", "  two\n\tspaces ", "Grüße 🍺", "\n"]
 )
 def test_the_text_begins_with_the_prompt(loaded, prompt):
-    texts = [generate_text(*loaded, prompt, max_length=CONTEXT, seed=seed) for seed in range(4)]
+    texts = generate_texts(*loaded, prompt, 4, max_length=CONTEXT, seed=0)
     assert all(text.startswith(prompt) for text in texts) and max(map(len, texts)) > len(prompt)
 
 
