@@ -8,6 +8,7 @@ import sys
 
 import pytest
 from browser import free_port, wait_for
+from forms import for_each
 
 from merging.paths import ROOT
 
@@ -34,7 +35,7 @@ def test_the_two_commands_and_the_plain_ones_are_there():
     assert PIP and ".venv/bin/python -m pytest" in COMMANDS
 
 
-@pytest.mark.parametrize("command", MAKE)
+@for_each(MAKE)
 def test_each_make_command_is_one_that_make_knows(command):
     words = shlex.split(command)
     steps = run(["make", "-n", *words[words.index("make") + 1 :]])
@@ -53,7 +54,7 @@ def test_the_front_page_is_short():
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("command", PIP)
+@for_each(PIP)
 def test_a_pip_line_finds_everything_installed_here(command):
     words = shlex.split(command)
     result = run([sys.executable, *words[1:], "--dry-run", "--quiet", "--no-deps"])
@@ -93,7 +94,7 @@ def test_jupyterlab_opens_on_the_first_notebook():
         server.wait(timeout=30)
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+@for_each(PAGES)
 def test_links_and_pictures_lead_somewhere(page):
     text = page.read_text(encoding="utf-8")
     for target in re.findall(r"\]\(([^)]+)\)", text):

@@ -4,6 +4,7 @@ import json
 
 import pytest
 import torch
+from small import build_talker, build_tokenizer
 
 from helpers import average_models, bits_per_byte, heldout_texts, load_models, merge_models, named_weights
 from merging.load.device import fast_dtype, quick
@@ -48,12 +49,14 @@ def test_task_arithmetic_of_the_measurements_is_the_average_where_shares_sum_to_
         assert all(torch.allclose(tensor, found[name], atol=1e-5) for name, tensor in named_weights(expected).items())
 
 
-def test_several_prompts_in_one_batch_give_n_texts_for_each(tiny):
-    model, tokenizer = tiny["base"]
+def test_several_prompts_in_one_batch_give_n_texts_for_each():
+    tokenizer = build_tokenizer()
+    tokenizer.pad_token = tokenizer.eos_token
+    model = build_talker(len(tokenizer))
     prompts = ["The", "A much longer beginning of a text"]
-    texts = generate_texts(model, tokenizer, prompts, 2, max_length=20, seed=1)
+    texts = generate_texts(model, tokenizer, prompts, 2, max_length=45, seed=1)
     assert [text.startswith(prompts[i // 2]) for i, text in enumerate(texts)] == [True] * 4
-    alone = generate_texts(model, tokenizer, prompts, 1, max_length=20, temperature=0)
+    alone = generate_texts(model, tokenizer, prompts, 1, max_length=45, temperature=0)
     assert alone[1].startswith(prompts[1]) and len(alone) == 2
 
 
