@@ -14,7 +14,7 @@ from typing import NamedTuple
 import torch
 
 from merging.errors import LoadError, MergeError
-from merging.load.files import LIMIT, damaged, parse_object, read_index, unreadable
+from merging.load.files import LIMIT, check_own, damaged, parse_object, read_index, unreadable
 
 DTYPES = {
     "F64": torch.float64,
@@ -52,6 +52,7 @@ class Stored(NamedTuple):
 def stored_tensors(folder):
     """name -> Stored for every tensor of a checkpoint folder; only headers are read. Raises LoadError, MergeError."""
     folder = Path(folder)
+    check_own(folder)
     index = folder / "model.safetensors.index.json"
     if (folder / "model.safetensors").is_file():  # where both are there, transformers, too, reads the one file
         tensors = read_header(folder / "model.safetensors")

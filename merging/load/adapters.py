@@ -5,15 +5,22 @@ the model computes with W + scale * B A. Source: LoRA (Hu et al. 2021, arXiv 210
 """
 
 import copy
-import json
+import re
 import warnings
+from collections import Counter
 from pathlib import Path
 
 from transformers.pytorch_utils import Conv1D
 
+from merging.checks import is_number
 from merging.errors import LoadError
+from merging.load.files import SMALL, check_own, read_object
+from merging.load.limits import first_match
 
 CONFIG = "adapter_config.json"
+
+
+START, END = "base_model.model.", ".lora_A.weight"  # around the name of a module in an adapter's file
 
 
 def is_adapter(folder):
@@ -23,13 +30,12 @@ def is_adapter(folder):
 
 def adapter_config(label, folder):
     """The settings of a LoRA adapter as a dict. Raises LoadError if they are damaged or of another kind of adapter."""
-    file = Path(folder) / CONFIG
     try:
-        config = json.loads(file.read_text(encoding="utf-8"))
-        kind = config.get("peft_type")
-    except (OSError, ValueError, RecursionError, AttributeError):
-        raise LoadError(f"Model {label!r}: {file} is no JSON object. Download the adapter again.") from None
-    if kind != "LORA":
+        check_own(Path(folder))
+        config = read_object(Path(folder) / CONFIG, SMALL)
+    except LoadError as error:
+        raise LoadError(f"Model {label!r}: {error}") from None
+    if (kind := config.get("peft_type")) != "LORA":
         raise LoadError(
             f"Model {label!r}: {folder} is an adapter of the kind {kind}, and only LoRA adapters (peft_type LORA) can "
             "be added to a base's weights here."
@@ -52,12 +58,14 @@ def merge_adapter(label, folder, base):
     """A copy of the base model with the adapter's B A added to its weights. Raises LoadError before any arithmetic."""
     config, tensors = adapter_config(label, folder), adapter_tensors(label, folder)
     check_adapter(label, folder, tensors, base)
-    from peft import PeftModel
+    settings = plain_settings(label, folder, config, tensors)
+    from peft import LoraConfig, PeftModel
 
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # peft warns of names that a check above has compared already
-            merged = PeftModel.from_pretrained(copy.deepcopy(base), str(folder)).merge_and_unload(safe_merge=True)
+            adapted = PeftModel.from_pretrained(copy.deepcopy(base), str(folder), config=LoraConfig(**settings))
+            merged = adapted.merge_and_unload(safe_merge=True)
     except Exception as error:
         reason = str(error).strip().split("\n")[0]
         raise LoadError(f"Model {label!r}: peft cannot add {folder} to its base: {reason}") from None
@@ -65,6 +73,41 @@ def merge_adapter(label, folder, base):
     merged.requires_grad_(True)  # peft froze the base's weights, to train the adapter's alone
     print(f"{label}: a LoRA adapter of rank {config.get('r')}, added to {pairs} matrices of its base")
     return merged
+
+
+def plain_settings(label, folder, config, tensors):
+    """peft's settings for the matrices that an adapter holds, each by its whole name: no pattern of the file is left.
+
+    peft matches patterns without a bound and makes matrices of the rank that a file asks for: here both come from the
+    tensors that are there. Raises LoadError if they contradict the settings.
+    """
+    refuse = lambda why: LoadError(f"Model {label!r}: {folder}: {why}. Download the adapter again, or take another.")
+    ranks = {
+        name.removesuffix(END).removeprefix(START): t.shape[0] for name, t in tensors.items() if name.endswith(END)
+    }
+    start, found = config.get("init_lora_weights", True), {}
+    if not (isinstance(start, bool) or start in (None, "gaussian", "orthogonal", "eva")):
+        raise refuse(f"it began from weights that were changed before ({start!r:.50}), and not from its base's")
+    for key, default in (("rank_pattern", config.get("r", 8)), ("alpha_pattern", config.get("lora_alpha", 8))):
+        patterns = config.get(key) or {}
+        if not isinstance(patterns, dict) or not all(is_number(n, 0, 1e6) for n in (default, *patterns.values())):
+            raise refuse(f"its rank, alpha or {key} is no number that can be")
+        try:
+            chosen = first_match(patterns, ranks)
+        except (TimeoutError, ValueError) as error:
+            raise refuse(f"its {key} cannot be matched ({str(error) or 'it takes too long'})") from None
+        found[key] = {name: patterns.get(pattern, default) for name, pattern in chosen.items()}
+    if wrong := next((name for name, rank in ranks.items() if found["rank_pattern"][name] != rank), None):
+        raise refuse(
+            f"the rank of {wrong:.100} is {found['rank_pattern'][wrong]} in its settings and {ranks[wrong]} in its file"
+        )
+    most = {key: Counter(values.values()).most_common(1)[0][0] for key, values in found.items()}
+    others = {
+        key: {re.escape(name): n for name, n in values.items() if n != most[key]} for key, values in found.items()
+    }
+    kept = {key: bool(config.get(key)) for key in ("use_rslora", "fan_in_fan_out")}
+    names = dict(target_modules=list(ranks), r=most["rank_pattern"], lora_alpha=most["alpha_pattern"])
+    return kept | names | others
 
 
 def adapter_tensors(label, folder):

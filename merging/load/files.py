@@ -3,23 +3,29 @@
 import importlib.util
 import json
 import re
+import stat
 from collections import Counter
 from pathlib import Path
 
 from transformers import AutoConfig
 
 from merging.errors import LoadError
+from merging.load.limits import MOST_LAYERS, excess, kernel
 
 LIMIT = 100_000_000  # bytes of JSON in an index or a header: as many as the safetensors library allows in a header
 
 
-MOST_LAYERS = 10_000  # of a configuration; building a model of many more would take hours
+SMALL = 10_000_000  # bytes of JSON with settings
 
 
 OBJECTS = ("config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json")
 
 
 PACKED = (".model", ".tiktoken", ".spm")  # tokenizers that transformers unpacks with the help of another package
+
+
+# How the names of files end that are read or copied, here and by the libraries that read a folder.
+READ = (".json", ".jinja", ".txt", ".safetensors", ".bin", ".pt", ".gguf", ".py", "LICENSE", *PACKED)
 
 
 INDEXES = ("model.safetensors.index.json", "pytorch_model.bin.index.json")
@@ -50,12 +56,14 @@ def parse_object(text, file, otherwise="it is no JSON object"):
     return found
 
 
-def read_object(file):
+def read_object(file, limit=LIMIT):
     """The JSON object in a file as a dict. Raises LoadError, for a file that is too large without reading it."""
     try:
-        size = file.stat().st_size
-        if size > LIMIT:
-            raise damaged(file, f"it has {size / 1e6:,.0f} MB, where at most {LIMIT / 1e6:.0f} are read")
+        mode, size = file.stat().st_mode, file.stat().st_size
+        if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+            raise damaged(file, "it is no regular file")
+        if size > limit:
+            raise damaged(file, f"it has {size / 1e6:,.0f} MB, where at most {limit / 1e6:.0f} are read")
         return parse_object(file.read_bytes(), file)
     except LoadError:
         raise
@@ -71,7 +79,7 @@ def unreadable(file, error):
 def read_config(folder):
     """The configuration of a checkpoint, without running code that comes with it. Raises LoadError."""
     file = Path(folder) / "config.json"
-    read_object(file)
+    check_settings(file)
     try:
         config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
         layers = getattr(config.get_text_config(), "num_hidden_layers", None)
@@ -81,8 +89,18 @@ def read_config(folder):
             "install a transformers that knows this model."
         ) from None
     if isinstance(layers, int) and layers > MOST_LAYERS:
-        raise damaged(file, f"it asks for {layers:,} layers")
+        raise damaged(file, f"it asks for {layers:,} in num_hidden_layers")
     return config
+
+
+def check_settings(file):
+    """The settings in a JSON file. Raises LoadError if they ask for more than can be built, or for code of others."""
+    settings = read_object(file, SMALL)
+    if too_many := excess(settings):
+        raise damaged(file, "it asks for {1:,.0f} in {0:.100}".format(*too_many))
+    if kernel(settings):
+        raise LoadError(f"{file} asks for code from the Hub, {kernel(settings)!r:.100}, which is never run here.")
+    return settings
 
 
 def read_index(file):
@@ -95,16 +113,42 @@ def read_index(file):
     return places
 
 
+def is_own(folder, name):
+    """True if a name is that of a regular file, or of none, that lies in its folder after links are followed."""
+    home = folder.resolve()
+    # In the Hub's cache each file of a snapshot is a link into the folder blobs of the same repository.
+    homes = {home, home.parent.parent / "blobs"} if home.parent.name == "snapshots" else {home}
+    try:
+        place = (folder / name).resolve()
+        return len(name) < 256 and place.parent in homes and (place.is_file() or not place.exists())
+    except (OSError, ValueError, RuntimeError):  # a name with a zero byte, a link that leads to itself
+        return False
+
+
+def check_own(folder):
+    """Raise LoadError unless every file of a folder that may be read or copied is regular and lies in it.
+
+    A link would carry another file of this machine into the merge, a pipe would never end.
+    """
+    try:
+        entries = [(folder, file.name) for file in folder.iterdir() if file.name.endswith(READ)]
+        entries = [(folder, name) for folder, name in entries if not (folder / name).is_dir()]
+        more = folder / "additional_chat_templates"
+        entries += [(more, file.name) for file in more.iterdir()] if more.is_dir() else []
+        outside = more if more.is_symlink() else None
+    except OSError as error:
+        raise unreadable(folder, error) from None
+    foreign = next((home / name for home, name in entries if not is_own(home, name)), outside)
+    if foreign:
+        raise LoadError(
+            f"{foreign} is no regular file of this folder but a link out of it, or a pipe or a device: such "
+            "files are neither read nor copied. Put the file itself there, or take it away."
+        )
+
+
 def check_inside(index, name):
     """Raise LoadError unless an index names a file of its own folder, by a link or not."""
-    folder = index.parent.resolve()
-    # In the Hub's cache each file of a snapshot is a link into the folder blobs of the same repository.
-    homes = {folder, folder.parent.parent / "blobs"} if folder.parent.name == "snapshots" else {folder}
-    try:
-        inside = len(name) < 256 and (index.parent / name).resolve().parent in homes
-    except (OSError, ValueError, RuntimeError):  # a name with a zero byte, a link that leads to itself
-        inside = False
-    if not inside:
+    if not is_own(index.parent, name):
         raise LoadError(
             f"{index} names {name!r:.100}, which is not in its folder: such files are not opened. Put the weights "
             "beside the index, or download the checkpoint again."
@@ -118,9 +162,10 @@ def check_files(folder):
     missing it makes an empty one for many architectures.
     """
     folder = Path(folder)
+    check_own(folder)
     for name in OBJECTS:
         if (folder / name).exists():
-            read_object(folder / name)
+            read_object(folder / name, LIMIT if name == "tokenizer.json" else SMALL)
     for name in INDEXES:
         if (folder / name).exists():
             read_index(folder / name)

