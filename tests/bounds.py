@@ -12,20 +12,24 @@ except ImportError:  # Windows: no bounds there
     resource = None
 
 
+class TooLong(BaseException):
+    """What no `except Exception` takes for an error of the file that is read."""
+
+
 @contextmanager
 def bounded(seconds=5, megabytes=500):
-    """Let a with block take so many seconds and so much more memory; MemoryError or TimeoutError beyond."""
+    """Let a with block take so many seconds and so much more memory; MemoryError or TooLong beyond."""
     if resource is None:
         yield
         return
 
     def too_long(*_):
-        raise TimeoutError(f"took longer than {seconds} s")
+        raise TooLong(f"took longer than {seconds} s")
 
     old = resource.getrlimit(resource.RLIMIT_AS), signal.signal(signal.SIGALRM, too_long)
     if sys.platform == "linux":
         resource.setrlimit(resource.RLIMIT_AS, (psutil.Process().memory_info().vms + megabytes * 2**20, old[0][1]))
-    signal.setitimer(signal.ITIMER_REAL, seconds, 0.1)  # again and again: a library may swallow the first
+    signal.setitimer(signal.ITIMER_REAL, seconds)
     try:
         yield
     finally:

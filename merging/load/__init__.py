@@ -3,6 +3,7 @@
 quiet     no reports of transformers in a cell
 device    which processor computes, in which dtype, on how many threads
 memory    how much memory models take, and whether it is there
+limits    how much the settings of a file may ask for
 files     the JSON files of a checkpoint folder, and what its tokenizer needs
 gguf      a GGUF file as a checkpoint folder
 adapters  LoRA adapters as models of their own

@@ -46,10 +46,40 @@ def _does_something(statement):
     )
 
 
+LONGEST = 20_000  # characters of a recipe; one of the article's has 500
+
+
+ALIASES = 20  # *name in a text
+
+
+class NoMergeKeys:
+    """For a loader of YAML: << is refused, with which 700 characters can ask for 10^9 copies of a map."""
+
+    def flatten_mapping(self, node):
+        if any(key.tag == "tag:yaml.org,2002:merge" for key, _ in node.value):
+            raise yaml.constructor.ConstructorError(None, None, "merge keys are not read", node.start_mark)
+        super().flatten_mapping(node)
+
+
+class Loader(NoMergeKeys, yaml.SafeLoader):
+    """What is_recipe reads YAML with."""
+
+
+class QuickLoader(NoMergeKeys, getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
+    """The same, written in C where there is one."""
+
+
+def is_too_much(text):
+    """True for a text that is too long for a recipe or names too many parts of itself (*name)."""
+    return len(text) > LONGEST or len(re.findall(r"\*\S", text)) > ALIASES
+
+
 def is_recipe(text):
     """True if the text is YAML with exactly the article's keys, each once, and numbers that a brewer could use."""
+    if is_too_much(text):
+        return False
     try:
-        recipe = yaml.safe_load(text)
+        recipe = yaml.load(text, Loader)
     except Exception:  # sampled text finds more ways to fail than YAMLError: dates like 2001-99-99, deep nesting
         return False
     top_level = re.findall(r"^(\w+):", text, flags=re.MULTILINE)
@@ -70,12 +100,14 @@ def cannot_be_recipe(text):
 
     An error in the last finished line may be one that the next lines mend (an open quote), and does not count.
     """
+    if is_too_much(text):
+        return True
     lines = text[: text.rfind("\n") + 1]
     keys = re.findall(r"^(\w+):", lines, flags=re.MULTILINE)
     if len(keys) > len(set(keys)) or not set(keys) <= set(RECIPE_KEYS):
         return True
     try:
-        yaml.load(lines, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+        yaml.load(lines, QuickLoader)
     except yaml.MarkedYAMLError as error:
         return error.problem_mark is not None and error.problem_mark.line < lines.count("\n") - 1
     except Exception:  # see is_recipe

@@ -5,6 +5,7 @@ import random
 
 import pytest
 import torch
+from bounds import bounded
 from small import CONTEXT, TEXT, build_talker, log2_probabilities, tokens
 
 from merging.measure import samples
@@ -342,3 +343,21 @@ def test_valid_share_is_a_share(monkeypatch):
     half = lambda model, tokenizer, prompt, n, **options: [prompt + "1", prompt] * (n // 2)
     monkeypatch.setattr(samples, "generate_texts", half)
     assert valid_share(None, None, ["a", "b"], 4, lambda text: text == "a1") == 2 / 8
+
+
+def doubled(way, depth=24):
+    """YAML in which each map holds the one before it nine times over."""
+    part = lambda i: way.format(", ".join([f"*a{i - 1}"] * 9))
+    return "".join(f"a{i}: &a{i} {part(i) if i else '{x: 1}'}\n" for i in range(depth))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [doubled("{{<<: [{}]}}"), doubled("[{}]"), "a: &a {x: 1}\n" + "b: *a\n" * 9_000, "- " * 9_000, "a: " + "x" * 10**7],
+    ids=["merge keys", "aliases", "many aliases", "deep", "long"],
+)
+@pytest.mark.parametrize("end", ["", RECIPE])
+@pytest.mark.parametrize("decide", [is_recipe, cannot_be_recipe])
+def test_what_a_model_writes_takes_no_more_than_a_recipe(text, end, decide):
+    with bounded(10, 200):
+        assert decide(text + end) is (decide is cannot_be_recipe) or end == "" and text.startswith("- ")
