@@ -31,12 +31,10 @@ from merging.paths import ROOT
 
 @pytest.fixture(autouse=True)
 def alone(tmp_path, monkeypatch):
-    """No network, a cache of the test's own, nobody at the keyboard, and bounds on time and memory."""
+    """No network, a cache of the test's own, and nobody at the keyboard."""
     monkeypatch.setattr("merging.load.loading.constants.HF_HUB_OFFLINE", True)
     monkeypatch.setattr("merging.load.gguf.constants.HF_HOME", str(tmp_path / "cache"))
     monkeypatch.setattr("builtins.input", lambda *_: pytest.fail("a question was asked"))
-    with bounded(20, 1000):
-        yield
 
 
 @pytest.fixture(scope="module")
@@ -77,9 +75,19 @@ def write_json(file, **settings):
     return file.parent
 
 
+def within_bounds(call):
+    """The call, with at most 20 seconds and a gigabyte."""
+
+    def bounded_call(*arguments):
+        with bounded(20, 1000):
+            return call(*arguments)
+
+    return bounded_call
+
+
 DOORS = {
-    "load_models": lambda source: load_models({"mine": source}, device="cpu"),
-    "preflight": lambda source: preflight({"mine": source}),
+    "load_models": within_bounds(lambda source: load_models({"mine": source}, device="cpu")),
+    "preflight": within_bounds(lambda source: preflight({"mine": source})),
 }
 doors = pytest.mark.parametrize("door", DOORS.values(), ids=DOORS)
 
@@ -87,7 +95,7 @@ doors = pytest.mark.parametrize("door", DOORS.values(), ids=DOORS)
 def refused(call, *words):
     """The call raises one sentence with all words in it."""
     with pytest.raises(LoadError) as caught:
-        call()
+        within_bounds(call)()
     message = str(caught.value)
     assert message.isprintable() and len(message) < 900, message
     assert all(str(word) in message for word in words), message
