@@ -128,7 +128,10 @@ def test_an_index_that_points_outside_of_its_folder(sharded_model, tmp_path, way
     else:
         (sharded_model / "inside").symlink_to(outside)
     (sharded_model / "loop").symlink_to("loop")
-    one_sentence(lambda: stored_tensors(sharded_model), sharded_model / INDEX, "not in its folder", "beside the index")
+    one_sentence(
+        lambda: read_index(sharded_model / INDEX), sharded_model / INDEX, "not in its folder", "beside the index"
+    )
+    one_sentence(lambda: stored_tensors(sharded_model), sharded_model, "folder")
     not_loaded(sharded_model, "folder")
 
 
