@@ -4,17 +4,12 @@ import errno
 import os
 import re
 import shutil
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
+from filelock import FileLock, Timeout
 from safetensors import SafetensorError
 
 from merging.errors import MergeError
-
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None
-
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -61,40 +56,22 @@ def settle(old, destination):
 def only_one(destination):
     """Hold .NAME.lock beside a destination, a lock that ends with its process. Raises MergeError if it is taken."""
     path = destination.with_name(f".{destination.name}.lock")
-    taken = MergeError(
-        f"Another merge is writing {destination} at this moment. Wait until it has finished, or choose another folder."
-    )
+    lock = FileLock(path, blocking=False)
     try:
-        lock = open_lock(path)
-    except FileExistsError:
-        raise taken from None
-    with lock:
-        if not is_ours(lock, path):
-            raise taken
-        try:
-            yield
-        finally:
-            if fcntl:
-                path.unlink(missing_ok=True)
-
-
-def open_lock(path):
-    """A lock file; Windows has no flock, but there a file can be one that is new, or gone with its process."""
-    if fcntl:
-        return open(path, "a")
-    return open(path, "x", opener=lambda name, flags: os.open(name, flags | os.O_TEMPORARY))
-
-
-def is_ours(lock, path):
-    """True if this process has the lock file now, and the file is still there: the last holder may have removed it."""
-    if fcntl:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        except OSError:  # a file system without locks
-            pass
-    return path.exists() and os.path.samestat(os.fstat(lock.fileno()), path.stat())
+        lock.acquire()
+    except Timeout:
+        raise MergeError(
+            f"Another merge is writing {destination} at this moment. Wait until it has finished, or choose another "
+            "folder."
+        ) from None
+    except OSError:  # a file system without locks
+        pass
+    try:
+        yield
+    finally:
+        with suppress(OSError):  # Windows removes it at the release
+            path.unlink()
+        lock.release()
 
 
 def check_apart(destination, folders):

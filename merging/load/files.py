@@ -73,7 +73,9 @@ def read_object(file, limit=LIMIT):
 
 def unreadable(file, error):
     """The error for a file that the system does not let us read."""
-    return LoadError(f"{file} cannot be read ({error.strerror or reason(error)}). Check that it is a file that you may read.")
+    return LoadError(
+        f"{file} cannot be read ({error.strerror or reason(error)}). Check that it is a file that you may read."
+    )
 
 
 def read_config(folder):

@@ -15,7 +15,6 @@ from small import OWN, build, bytes_of, load
 
 from helpers import average_models
 from merging.disk import checkpoints
-from merging.disk import folders as module
 from merging.disk.checkpoints import merge_checkpoints
 from merging.disk.folders import only_one, whole_folder
 from merging.disk.saving import save_merge
@@ -70,21 +69,6 @@ def test_a_killed_process_leaves_no_lock_behind(folders, tmp_path):
     assert names(tmp_path) == ["merged"]
 
 
-def test_a_lock_that_was_removed_while_one_waited_for_it_is_none(tmp_path, monkeypatch):
-    """Between opening the file and locking it, the last holder may have removed it: a third process has a new one."""
-    opened = module.open_lock
-
-    def removed(path):
-        lock = opened(path)
-        path.unlink()
-        return lock
-
-    monkeypatch.setattr(module, "open_lock", removed)
-    with pytest.raises(MergeError, match="Another merge"):
-        write(tmp_path / "merged")
-    assert names(tmp_path) == []
-
-
 def test_many_threads_and_one_lock(tmp_path):
     from concurrent.futures import ThreadPoolExecutor
 
@@ -109,7 +93,7 @@ def test_a_file_system_without_locks_is_no_obstacle(tmp_path, monkeypatch):
     def unsupported(*arguments):
         raise OSError(errno.ENOTSUP, "Operation not supported")
 
-    monkeypatch.setattr(module.fcntl, "flock", unsupported)
+    monkeypatch.setattr("fcntl.flock", unsupported)
     write(tmp_path / "m")
     assert names(tmp_path) == ["m"]
 
