@@ -20,6 +20,7 @@ SITE = ROOT / "site"
 VIEW = re.compile(r"^\S.*\.box$", flags=re.MULTILINE)
 BADGE = re.compile(r"\[!\[([^]]*)\]\([^)]*\)\]\(([^)]*)\)")  # a picture from another server, as a link
 HEADING = re.compile(r"(?<=\.ipynb)#[^)]+")
+TWIN = "One setting, without JavaScript"  # what can be unfolded below a player
 TEXT = "<pre style='font-family: monospace"  # how an output of lessons.figures.base.show_text begins
 
 
@@ -50,19 +51,34 @@ def player(name, number, up="", beside=""):
         return ""
     return (
         f'<div class="player" data-frames="{name}" data-view="{number}" data-beside="{beside}"><noscript>'
-        "The sliders need JavaScript; the picture below shows one setting.</noscript></div>\n"
+        "The sliders need JavaScript.</noscript></div>\n"
         f'<script defer src="{up}_static/frames/{name}.js"></script>'
     )
 
 
 def with_players(notebook, name):
-    """The cells of a notebook, and after each that shows a view its player."""
-    shown = 0
-    for cell in notebook.cells:
+    """The cells of a notebook, and after each that shows a view its player, with the static twin folded behind it.
+
+    The twin is the view at one setting, for readers without a kernel: a sentence and a cell that calls `still`. The
+    sentence is left out where there is a player.
+    """
+    cells, shown = list(notebook.cells), 0
+    while cells:
+        cell = cells.pop(0)
         yield cell
         if cell.cell_type == "code" and VIEW.search(cell.source):
-            yield nbformat.v4.new_markdown_cell(player(name, shown, "../"))
-            shown += 1
+            place, shown = player(name, shown, "../"), shown + 1
+            yield nbformat.v4.new_markdown_cell(place)
+            if place and any(".still(" in twin.source for twin in cells[1:2]):
+                yield folded(cells[1])
+                del cells[:2]
+
+
+def folded(twin):
+    """A static twin as a page with a player has it."""
+    twin.metadata["tags"] = ["hide-cell"]
+    twin.metadata["mystnb"] = dict.fromkeys(("code_prompt_show", "code_prompt_hide"), TWIN)
+    return twin
 
 
 def picture(output):

@@ -98,6 +98,8 @@ def test_a_page_has_what_its_notebook_has(site, path):
     assert re.findall(r"<summary>", page)[: sources.count("<summary>")] == ["<summary>"] * sources.count("<summary>")
     views = len(build.VIEW.findall(sources)) if path.stem in FRAMES else 0
     assert page.count('class="player"') == views
+    assert page.count(f'admonition-title">{build.TWIN}</p>') == 2 * views  # to open and to close
+    assert ("Without a kernel" in page) == ("Without a kernel" in sources and not views)
     assert "#@title Setup" not in page and "sys.path.insert" not in page
     assert "<merror" not in page and not re.search(r"<m(i|o|text)>[^<]*\\", page)
 
