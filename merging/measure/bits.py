@@ -57,7 +57,8 @@ def window_nats(model, windows):
     for row, (ids, n) in enumerate(windows):
         inputs[row, : len(ids)] = torch.tensor(ids)
         targets[row, len(ids) - n : len(ids)] = inputs[row, len(ids) - n : len(ids)]
-    logits = model(input_ids=inputs[:, :-1].to(model.device), use_cache=False).logits.float()
+    with threads_for(model):
+        logits = model(input_ids=inputs[:, :-1].to(model.device), use_cache=False).logits.float()
     nats = torch.nn.functional.cross_entropy(
         logits.flatten(0, 1), targets[:, 1:].to(model.device).flatten(), reduction="none"
     )
@@ -104,8 +105,7 @@ def keeper(base, specialists, tokenizer, texts):
     """
 
     def bits(model, kind):
-        with threads_for(model):
-            return bits_per_byte(model, tokenizer, texts[kind])
+        return bits_per_byte(model, tokenizer, texts[kind])
 
     ends = {kind: (bits(base, kind), bits(model, kind)) for kind, model in specialists.items()}
     return lambda model: tuple(gain_kept(*ends[kind], bits(model, kind)) for kind in ends)

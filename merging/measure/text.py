@@ -81,7 +81,9 @@ def stream_text(model, tokenizer, prompt, max_length, seed=32):
 @torch.no_grad()
 def next_tokens(model, tokenizer, prompt):
     """Probabilities of every token after a prompt."""
-    return model(tokenizer(prompt, return_tensors="pt")["input_ids"].to(model.device)).logits[0, -1].float().softmax(-1)
+    ids = tokenizer(prompt, return_tensors="pt")["input_ids"].to(model.device)
+    with threads_for(model):
+        return model(ids).logits[0, -1].float().softmax(-1)
 
 
 # How many tokens a model can see, in the words of transformers' configurations: most of them map theirs to the first
