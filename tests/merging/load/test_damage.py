@@ -59,25 +59,17 @@ def sharded_model(shards, tmp_path):
 
 
 BROKEN = {
-    "empty": b"",
     "no JSON": b'{"weight_map"',
     "a list": b"[]",
-    "null": b"null",
-    "a number": b"3",
     "no UTF-8": b'{"weight_map": "\xff"}',
     "nested": NESTED,
-    "nested objects": b'{"a":' * 50_000,
     "a number of 5000 digits": b'{"weight_map": ' + b"9" * 5000 + b"}",
     "named twice": b'{"weight_map": {"a": "b"}, "weight_map": {"a": "b"}}',
 }
 NO_MAP = {
     "no weight_map": {},
-    "weight_map is null": {"weight_map": None},
-    "weight_map is a list": {"weight_map": ["model.safetensors"]},
     "weight_map is empty": {"weight_map": {}},
     "a number for a file": {"weight_map": {"a": 1}},
-    "null for a file": {"weight_map": {"a": None}},
-    "a list of files": {"weight_map": {"a": ["one", "two"]}},
 }
 
 
@@ -257,10 +249,13 @@ def test_a_file_that_may_not_be_read(folder, monkeypatch):
 # --- configurations and tokenizers ------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("content", BROKEN.values(), ids=list(BROKEN))
-@pytest.mark.parametrize("name", ["config.json", "tokenizer.json", "tokenizer_config.json", "generation_config.json"])
-def test_a_damaged_json_file(folder, name, content):
-    (folder / name).write_bytes(content if content != BROKEN["a number of 5000 digits"] else b"9" * 5000)
+@pytest.mark.parametrize(
+    "name, kind",
+    [("config.json", kind) for kind in BROKEN]
+    + [(f"{name}.json", "no JSON") for name in ("tokenizer", "tokenizer_config", "generation_config")],
+)
+def test_a_damaged_json_file(folder, name, kind):
+    (folder / name).write_bytes(BROKEN[kind] if kind != "a number of 5000 digits" else b"9" * 5000)
     not_loaded(folder, name, "damaged")
     one_sentence(lambda: preflight({"mine": folder}), "'mine'", folder / name, "damaged")
     if name == "config.json":
