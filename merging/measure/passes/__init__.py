@@ -2,4 +2,5 @@
 
 tasks    what a correct function is
 sandbox  sampled code, run behind a fence
+child    what runs it, a process that can do little else
 """
