@@ -13,7 +13,7 @@ import nbformat
 from nbclient import NotebookClient
 
 HERE = Path(__file__).resolve().parent
-KEPT = ("tags", "jupyter", "cellView")  # what tests and the setup cell need
+KEPT = ("tags", "jupyter", "cellView", "collapsed")  # what tests, the setup cell and folded answers need
 NOISE = ("application/vnd.jupyter.widget-view+json",)  # a random id that no reader can use without a kernel
 
 

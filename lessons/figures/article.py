@@ -64,7 +64,7 @@ def draw_sweep(alphas, bits, base_bits, ends=("beer", "clippy")):
     show_figure(
         figure,
         f"Bits per byte over alpha on {', '.join(bits)}; {ends[0]}'s marker at alpha 0, {ends[1]}'s at 1, base as a "
-        f"dashed line, the straight line between the parents dotted. Lowest at alpha: {lows}.",
+        f"dashed line, the straight line between the parents dotted.\nLowest at alpha: {lows}.",
     )
 
 
@@ -90,7 +90,7 @@ def draw_parts(results):
     figure.axes[0].set_yticks(range(len(parts)), parts, fontsize=12)
     figure.axes[0].set_ylabel("averaged in from the other model", fontsize=12)
     numbers = "; ".join(f"{host} + {part} {code:.2f}, {beer:.2f}" for (host, part), (code, beer) in results.items())
-    show_figure(figure, f"Dots of clippy's and beer's gain kept, a row for each merged part, by host. {numbers}.")
+    show_figure(figure, f"Dots of clippy's and beer's gain kept, a row for each merged part, by host.\n{numbers}.")
 
 
 def draw_reach(alphas, curves):

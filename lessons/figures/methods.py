@@ -52,7 +52,7 @@ def draw_map(ticks, worse, ways, landed, lams, kept):
     best = max(range(len(lams)), key=lambda i: min(kept[i]))
     show_figure(
         figure,
-        f"In shares of clippy's and of beer's way from base, the methods land so: {words}. On the diagonal the worse "
+        f"In shares of clippy's and of beer's way from base, the methods land so:\n{words}. On the diagonal the worse "
         f"gain is largest at lambda {lams[best]}, where {min(kept[best]):.2f} is kept.",
     )
 

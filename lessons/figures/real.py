@@ -55,7 +55,7 @@ def shares_in_words(found):
     shares = "; ".join(
         f"{row['clippy']}: {row['reported']['functions']:.2f}, {row['reported']['recipes']:.2f}" for row in found
     )
-    return f"shares of valid functions and of valid recipes over alpha; {shares}."
+    return f"shares of valid functions and of valid recipes over alpha:\n{shares}."
 
 
 def draw_both(rows, samples, chosen):

@@ -71,7 +71,7 @@ def test_no_error_outside_the_cells_that_teach_one(path):
 def test_no_noise_is_stored(path):
     assert set(read(path).metadata) == {"kernelspec", "language_info"}
     for cell in read(path).cells:
-        assert set(cell.metadata) <= {"tags", "jupyter"} or cell == cells(path, "code")[0]
+        assert set(cell.metadata) <= {"tags", "jupyter", "collapsed"} or cell == cells(path, "code")[0]
         for output in cell.get("outputs", []):
             assert output.get("name") != "stderr", output.get("text")
             assert not any("widget" in kind for kind in output.get("data", {}))
@@ -204,6 +204,30 @@ def test_every_slider_has_a_static_twin(path):
     for cell in lessons(path):
         if ".still(" in cell.source:
             assert any("image/svg+xml" in output.get("data", {}) for output in cell.outputs), cell.source
+
+
+def left_standing(output):
+    """The line of a folded output that JupyterLab shows, as far as a page shows it."""
+    data = output.get("data", {})
+    kinds = ("text/html", "image/svg+xml", "text/markdown", "text/plain")
+    text = output.text if "text" in output else next(data[kind] for kind in kinds if kind in data)
+    return text.lstrip("\n").partition("\n")[0][:120]
+
+
+@every_notebook
+def test_what_answers_a_prediction_is_folded(path):
+    """Its tables and pictures, in JupyterLab, in Colab and on the site; then the prose that tells it, everywhere."""
+    asked = False
+    for cell in (cell for cell in read(path).cells if not is_exercise(cell)):
+        if cell.cell_type == "markdown" and asked and "</details>" in cell.source:
+            assert cell.source.startswith("<details>")
+            asked = False
+        elif asked and any(output.output_type == "display_data" for output in cell.get("outputs", [])):
+            assert cell.metadata.get("jupyter") == {"outputs_hidden": True}, cell.source
+            assert cell.metadata.get("collapsed") and "hide-output" in cell.metadata.get("tags", []), cell.source
+            assert not re.search(r"\d\.\d\d", left_standing(cell.outputs[0])), left_standing(cell.outputs[0])
+        asked = asked or cell.cell_type == "markdown" and "**Predict" in cell.source
+    assert not asked
 
 
 @every_notebook
