@@ -22,6 +22,7 @@ bench-views: .venv/installed-tests
 lint: .venv/installed-tests
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+# On a GPU, where there is one: make test DEVICE=cuda.
 test: .venv/installed-tests
 	$(BIN)/python -m pytest
 test-all: .venv/installed-tests

@@ -1,5 +1,6 @@
 import os
 
+os.environ["DEVICE"] = os.environ.get("DEVICE") or "cpu"  # for notebooks and subprocesses, too; make test DEVICE=cuda
 if "PYTEST_XDIST_WORKER" in os.environ:  # two workers, two cores: notebooks and subprocesses get one each
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 

@@ -2,10 +2,11 @@
 
 import random
 import statistics
-import time
 
 import torch
 from transformers import GPTNeoConfig, GPTNeoForCausalLM
+
+from merging.measure.cost import clock
 
 NEO = dict(vocab_size=50257, hidden_size=768, num_layers=12, num_heads=12, attention_types=[[["global", "local"], 6]])
 SMOKE = dict(vocab_size=512, hidden_size=64, num_layers=2, num_heads=4, attention_types=[[["global", "local"], 1]])
@@ -27,11 +28,9 @@ def median_times(rounds, **actions):
 
 def seconds_of(action):
     """Seconds of one call, on a GPU with the work that it leaves behind; its result is freed outside of the time."""
-    start = time.perf_counter()
+    start = clock()
     result = action()
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()
-    seconds = time.perf_counter() - start
+    seconds = clock() - start
     del result
     return seconds
 

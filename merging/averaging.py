@@ -6,6 +6,7 @@ from operator import attrgetter
 import torch
 
 from merging.checks import check_alpha, check_mergeable, check_selection
+from merging.errors import within_memory
 from merging.tensors import named_weights
 
 BLOCK = 1 << 20  # numbers averaged at a time where several models are read: 4 megabytes in float32
@@ -30,7 +31,8 @@ def open_merge(models, out=None):
     if out is not None:
         *sources, targets = check_mergeable(models, out)
         return out, targets, sources
-    sources, merged = check_mergeable(models), copy.deepcopy(models[0]).eval()
+    sources = check_mergeable(models)
+    merged = within_memory(copy.deepcopy)(models[0]).eval()
     return merged, named_weights(merged), sources
 
 
@@ -45,6 +47,7 @@ def merge_into(out, models, weights, names=None):
     return out
 
 
+@within_memory
 def average_into(target, tensors, weights):
     """Write the weighted average of detached tensors into one, as a running mean; half precision is read as float32.
 

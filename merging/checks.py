@@ -116,8 +116,8 @@ def magnitude(tensor):
     """The largest absolute value; NaN if there is one."""
     if not tensor.numel():
         return 0.0
-    low, high = tensor.aminmax()
-    return max(-low.item(), high.item())
+    low, high = torch.stack(tensor.aminmax()).tolist()  # a GPU is asked, and waited for, once
+    return max(-low, high)
 
 
 def check_values(name, tensor, i, into, largest):
@@ -228,6 +228,11 @@ def _check_out(out, targets, models, sources):
             raise MergeError(
                 f"`out` does not fit: {name} is {describe(one)} in the models and {describe(other)} in "
                 "`out`. Pass a model of the same architecture and dtype."
+            )
+        if one.device != other.device:
+            raise MergeError(
+                f"`out` is on {other.device} and the models are on {one.device}: {name} cannot be written across. Move "
+                f"it there with out.to({str(one.device)!r})."
             )
 
 

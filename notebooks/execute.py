@@ -45,7 +45,7 @@ def execute(path):
 
 
 def main():
-    os.environ["CUDA_VISIBLE_DEVICES"] = ""  # stored outputs come from the CPU
+    os.environ.update(DEVICE="cpu", CUDA_VISIBLE_DEVICES="")  # stored outputs come from the CPU
     every = [*sorted(HERE.glob("[0-9]*.ipynb")), *sorted(HERE.glob("solutions/[0-9]*.ipynb"))]
     for path in [HERE / name for name in sys.argv[1:]] or every:
         execute(path)

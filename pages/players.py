@@ -235,6 +235,7 @@ def script(name, records):
 
 
 def main(names=sys.argv[1:]):
+    os.environ.update(DEVICE="cpu", CUDA_VISIBLE_DEVICES="")  # stored frames come from the CPU
     torch.set_num_threads(1)
     FRAMES.mkdir(exist_ok=True)
     for path in notebooks():

@@ -96,6 +96,7 @@ def test_a_backslash_in_a_windows_path():
 def test_an_apple_gpu_is_taken_and_can_be_declined(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    monkeypatch.delenv("DEVICE", raising=False)
     assert get_device() == "mps"
-    model = load_models("tiny", device="cpu")["base"].model
-    assert model.device.type == "cpu"
+    monkeypatch.setenv("DEVICE", "cpu")
+    assert load_models("tiny")["base"].model.device.type == "cpu"

@@ -2,10 +2,10 @@
 
 import functools
 
-import torch
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from lessons.exercises.form import choice, exercise, filled, refuse
+from merging.load.device import seeded
 from merging.tensors import named_weights, tensor_kind
 
 
@@ -52,7 +52,7 @@ def names_of(architecture):
     if architecture == "gpt_neo":
         small |= dict(num_layers=1, attention_types=[[["global"], 1]])
     config = AutoConfig.for_model(architecture, **small, bos_token_id=0, eos_token_id=0, pad_token_id=None)
-    with torch.random.fork_rng():
+    with seeded(0):
         return tuple(AutoModelForCausalLM.from_config(config, trust_remote_code=False).state_dict())
 
 

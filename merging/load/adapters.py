@@ -13,9 +13,10 @@ from pathlib import Path
 from transformers.pytorch_utils import Conv1D
 
 from merging.checks import is_number
-from merging.errors import LoadError
+from merging.errors import LoadError, out_of_memory
 from merging.load.files import SMALL, check_own, read_object
 from merging.load.limits import first_match
+from merging.load.memory import does_not_fit
 
 CONFIG = "adapter_config.json"
 
@@ -67,6 +68,8 @@ def merge_adapter(label, folder, base):
             adapted = PeftModel.from_pretrained(copy.deepcopy(base), str(folder), config=LoraConfig(**settings))
             merged = adapted.merge_and_unload(safe_merge=True)
     except Exception as error:
+        if out_of_memory(error):
+            raise LoadError(does_not_fit(label, base.device)) from None
         reason = str(error).strip().split("\n")[0]
         raise LoadError(f"Model {label!r}: peft cannot add {folder} to its base: {reason}") from None
     pairs = sum(name.endswith("lora_A.weight") for name in tensors)

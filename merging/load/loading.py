@@ -11,12 +11,12 @@ from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
 from huggingface_hub.utils import logging as hub_logging
 from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig, GPTNeoForCausalLM
 
-from merging.errors import LoadError, MergeError
+from merging.errors import LoadError, MergeError, enough_memory, out_of_memory
 from merging.load.adapters import CONFIG, base_of, is_adapter, merge_adapter
-from merging.load.device import get_device
+from merging.load.device import check_device, get_device, seeded
 from merging.load.files import PACKED, check_files, has_tokenizer, read_config, reason
 from merging.load.gguf import Packaged, dequantised, gguf_file, package_file
-from merging.load.memory import bare_tensors, check_memory, float32_bytes
+from merging.load.memory import bare_tensors, check_memory, does_not_fit, float32_bytes
 from merging.load.quiet import quiet
 from merging.paths import ROOT
 
@@ -52,17 +52,17 @@ def load_models(family=None, device=None, align=True, memory=1):
     MODEL_FAMILY (default "tiny"). A source is a folder or Hub id of a checkpoint or of a LoRA adapter, or a GGUF file
     or its folder. An adapter is added to the model labelled "base", else to the base that it names. align=True
     cuts every embedding to the rows that all models have, so that they can be merged; align=False leaves the models as
-    they are. memory: how many times what they take must be free on a CPU, for what is made of them later.
+    they are. device: see check_device; None for get_device's. memory: how many times what they take must be free on
+    it, for what is made of them later.
     Raises LoadError (missing folder, unknown family or id, Hub out of reach, damaged files, an adapter of another base,
     too little memory) and MergeError (tokenizers that disagree).
     """
     family = family or os.environ.get("MODEL_FAMILY") or "tiny"
     sources = family if isinstance(family, dict) else FAMILIES[check_family(family)]
-    device = device or get_device()
+    device = check_device(device) if device else get_device()
     folders = {label: find_folder(label, source) for label, source in sources.items()}
-    if device == "cpu":
-        needed = {f"{label!r} ({path})": _needed(path, folders.get("base")) for label, path in folders.items()}
-        check_memory(needed, memory)
+    needed = {f"{label!r} ({path})": _needed(path, folders.get("base")) for label, path in folders.items()}
+    check_memory(needed, memory, device)
     loaded = {label: _load(label, folder, device) for label, folder in folders.items() if not is_adapter(folder)}
     for label, folder in folders.items():
         if label not in loaded:
@@ -200,6 +200,8 @@ def _load(label, folder, device):
             )
             tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
     except Exception as error:
+        if out_of_memory(error):
+            raise LoadError(does_not_fit(label, "cpu")) from None
         why = reason(error, folder).replace(f"{folder}{os.sep}", "")
         if "ignore_mismatched_sizes" in why:  # transformers' advice, beside a report that is kept quiet
             why = "its tensors have other shapes than its config.json says. Download it again."
@@ -213,7 +215,8 @@ def _load(label, folder, device):
     model.generation_config = GenerationConfig(
         bos_token_id=tokenizer.bos_token_id, eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.eos_token_id
     )
-    return LoadedModel(model.eval().to(device), tokenizer)
+    with enough_memory(LoadError, does_not_fit(label, device)):
+        return LoadedModel(model.eval().to(device), tokenizer)
 
 
 def _forget_sampling(config):
@@ -244,5 +247,5 @@ def align_vocabularies(loaded):
 
 def random_model(config, seed):
     """A GPT-Neo of this configuration with random weights, in eval mode, on the best device there is."""
-    torch.manual_seed(seed)
-    return GPTNeoForCausalLM(config).eval().to(get_device())
+    with seeded(seed):
+        return GPTNeoForCausalLM(config).eval().to(get_device())

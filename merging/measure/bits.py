@@ -23,12 +23,14 @@ def bits_per_byte(model, tokenizer, text):
         window for document in documents for window in text_windows(document, tokenizer, min(positions(model), 1024))
     ]
     windows.sort(key=lambda window: len(window[0]))
-    nats, model = 0.0, quick(model)
+    nats, model = [], quick(model)
+    # few tokens stay in a CPU's cache; a GPU gets more to do, while the scores of all words take 128 MB at most
+    tokens = 1024 if model.device.type == "cpu" else max(1024, 2**25 // len(tokenizer))
     while windows:
-        rows = max(1, 1024 // len(windows[-1][0]))  # small batches stay in the processor's cache
-        nats += sum(window_nats(model, windows[-rows:]))
+        rows = max(1, tokens // len(windows[-1][0]))
+        nats.append(window_nats(model, windows[-rows:]))
         del windows[-rows:]
-    return nats / math.log(2) / n_bytes
+    return sum(torch.cat(nats).tolist()) / math.log(2) / n_bytes
 
 
 def text_windows(document, tokenizer, context):
@@ -50,7 +52,7 @@ def text_windows(document, tokenizer, context):
 
 @torch.no_grad()
 def window_nats(model, windows):
-    """Negative log-likelihood in nats of each window's scored tokens; the windows are padded on the right."""
+    """Negative log-likelihood in nats of each window's scored tokens, (windows,); they are padded on the right."""
     length = max(len(ids) for ids, _ in windows)
     inputs = torch.zeros(len(windows), length, dtype=torch.long)
     targets = torch.full((len(windows), length), -100)
@@ -62,7 +64,7 @@ def window_nats(model, windows):
     nats = torch.nn.functional.cross_entropy(
         logits.flatten(0, 1), targets[:, 1:].to(model.device).flatten(), reduction="none"
     )
-    return nats.view(len(windows), -1).sum(1).tolist()
+    return nats.view(len(windows), -1).sum(1)
 
 
 def scorer(texts, tokenizer):
@@ -79,7 +81,7 @@ def scorer(texts, tokenizer):
     n_bytes = {kind: sum(len(document.encode("utf-8")) for document in documents) for kind, documents in texts.items()}
 
     def score(model):
-        nats = iter(window_nats(model, windows))
+        nats = iter(window_nats(model, windows).tolist())
         return {
             kind: sum(next(nats) for _ in documents) / math.log(2) / n_bytes[kind] for kind, documents in texts.items()
         }

@@ -1,14 +1,13 @@
 """Time and memory of a piece of code."""
 
-import os
 import threading
 import time
 from timeit import Timer
 
 import psutil
 import torch
-
-os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # else PyTorch's profiler reports each start and stop
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 
 def clock():
@@ -33,13 +32,30 @@ def seconds(ways, rounds=5):
     return {name: min(each[name] for each in times) for name in ways}
 
 
+class NewMemory(TorchDispatchMode):
+    """Adds up the bytes of every tensor that an operation makes and that shares no memory with what it was given."""
+
+    def __init__(self):
+        super().__init__()
+        self.bytes = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        storages = lambda tree: {
+            each.untyped_storage().data_ptr(): each.untyped_storage().nbytes()
+            for each in tree_leaves(tree)
+            if isinstance(each, torch.Tensor)
+        }
+        made = func(*args, **(kwargs or {}))
+        given = storages((args, kwargs))
+        self.bytes += sum(size for place, size in storages(made).items() if place not in given)
+        return made
+
+
 def new_memory(way):
-    """Bytes that PyTorch asks for while way() runs, on the CPU and on a GPU, given back or not."""
-    with torch.profiler.profile(profile_memory=True) as profile:
+    """Bytes of the new tensors that PyTorch's operations make while way() runs, on any device, kept or given back."""
+    with NewMemory() as counted:
         way()
-    return sum(
-        max(event.self_cpu_memory_usage, 0) + max(event.self_device_memory_usage, 0) for event in profile.key_averages()
-    )
+    return counted.bytes
 
 
 def watch_memory(action, every=0.005):

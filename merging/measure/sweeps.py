@@ -15,7 +15,7 @@ from tqdm.auto import tqdm
 from merging.averaging import merge_into
 from merging.checks import check_mergeable, check_weights
 from merging.errors import LoadError, MergeError
-from merging.load.device import use_threads
+from merging.load.device import get_device, use_threads
 from merging.load.loading import FAMILIES, check_family, load_models
 from merging.measure.bits import bits_per_byte
 from merging.paths import ROOT
@@ -79,14 +79,23 @@ class Worker:
             return number, {kind: self.measure(merged, tokenizer, text) for kind, text in texts.items()}
 
 
+def most_workers(resources):
+    """(what a worker takes one of, how many there are) of a Ray's resources: "GPU" or "CPU"."""
+    unit = "GPU" if resources.get("GPU") and os.environ.get("DEVICE") != "cpu" else "CPU"
+    if unit == "CPU" and get_device() == "mps":
+        return unit, 1  # more would share one GPU, each with models of its own
+    return unit, int(resources.get(unit, 0))
+
+
 def sweep(sources, merges, texts, measure=bits_per_byte, workers=None):
     """Yield (number of the merge, text -> measure) as the merges are finished, with a progress bar.
 
     sources: a family's name or a dict of label -> Hub id or folder, which every machine must be able to read. merges: a
     list of label -> weight, weights that sum to 1 (as flat_weights gives). texts: name -> text. measure: a function of
-    (model, tokenizer, text). workers: None for one on each GPU, or without GPUs on each CPU core. Uses the Ray that
-    start_ray(...) connected to, or starts one on this machine. A worker that is killed is started again and loses only
-    the merge it was at. Raises MergeError (weights, labels), LoadError (a model that cannot be loaded, a worker that
+    (model, tokenizer, text). workers: None for the most there can be: one on each GPU, or without GPUs (or with
+    DEVICE=cpu) on each CPU core; one in all on Apple's mps, which Ray does not count. Uses the Ray that start_ray(...)
+    connected to, or starts one on this machine. A worker that is killed is started again and loses only the merge it
+    was at. Raises MergeError (weights, labels), LoadError (a model that cannot be loaded, a worker that
     dies again and again), ValueError (more workers than the cluster has processors for), and what measure raises.
     """
     if not isinstance(sources, dict):
@@ -99,8 +108,7 @@ def sweep(sources, merges, texts, measure=bits_per_byte, workers=None):
             raise MergeError(f"A merge names {unknown[0]!r}, which is not among the models: {', '.join(sources)}.")
     if not ray.is_initialized():
         start_ray()
-    unit = "GPU" if ray.cluster_resources().get("GPU") else "CPU"
-    most = int(ray.cluster_resources().get(unit, 0))
+    unit, most = most_workers(ray.cluster_resources())
     if workers is not None and not 1 <= workers <= most:
         raise ValueError(f"workers is a number from 1 to {most}, the {unit}s of this Ray, not {workers}.")
     kind = ray.remote(Worker).options(

@@ -5,7 +5,7 @@ import math
 import torch
 from transformers import StoppingCriteria
 
-from merging.load.device import quick, threads_for
+from merging.load.device import quick, seeded, threads_for
 
 CODE_PROMPT = "Write a Python function to greet the user by name:"
 
@@ -30,9 +30,7 @@ def generate_texts(model, tokenizer, prompt, n, device=None, temperature=1.0, ma
     if temperature < 0 or not math.isfinite(temperature):
         raise ValueError(f"temperature must be 0 or a positive number, not {temperature}.")
     sampling = dict(do_sample=True, temperature=temperature, top_k=50) if temperature else dict(do_sample=False)
-    with torch.random.fork_rng(enabled=seed is not None), threads_for(model):
-        if seed is not None:
-            torch.manual_seed(seed)
+    with seeded(seed), threads_for(model):
         ids = quick(model).generate(
             inputs["input_ids"],
             attention_mask=inputs["attention_mask"],
@@ -80,10 +78,10 @@ def stream_text(model, tokenizer, prompt, max_length, seed=32):
 
 @torch.no_grad()
 def next_tokens(model, tokenizer, prompt):
-    """Probabilities of every token after a prompt."""
+    """Probabilities of every token after a prompt, on the CPU."""
     ids = tokenizer(prompt, return_tensors="pt")["input_ids"].to(model.device)
     with threads_for(model):
-        return model(ids).logits[0, -1].float().softmax(-1)
+        return model(ids).logits[0, -1].float().softmax(-1).cpu()
 
 
 # How many tokens a model can see, in the words of transformers' configurations: most of them map theirs to the first

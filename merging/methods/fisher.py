@@ -4,6 +4,7 @@ import torch
 
 from merging.averaging import open_merge
 from merging.checks import check_weights
+from merging.errors import within_memory
 from merging.methods.batches import as_in_use, batch_nats, check_measured
 
 
@@ -29,6 +30,7 @@ def fisher(model, batches):
     return {name: square / mean for name, square in squares.items()}
 
 
+@within_memory
 @torch.no_grad()
 def fisher_average(models, fishers, weights=None, out=None):
     """theta = sum_i w_i F_i theta_i / sum_i w_i F_i, number by number in every parameter; a new model, or `out`.

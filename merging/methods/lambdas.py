@@ -9,7 +9,7 @@ import torch
 
 from merging.averaging import open_merge
 from merging.checks import check_mergeable, check_result, is_number
-from merging.errors import MergeError
+from merging.errors import MergeError, within_memory
 from merging.methods.batches import as_in_use, batch_nats
 from merging.tensors import tensor_kind
 
@@ -42,6 +42,7 @@ def mix(theta, taus, lambdas):
         yield name, tensor + sum(factor * tau[name] for factor, tau in zip(lambdas[tensor_kind(name)], taus))
 
 
+@within_memory
 @torch.no_grad()
 def merge_lambdas(base, models, lambdas, out=None):
     """base + sum_i lambda_i tau_i with the lambdas of learn_lambdas; a new model, or `out`. Raises MergeError."""

@@ -8,7 +8,8 @@ import torch
 
 from merging.averaging import open_merge
 from merging.checks import check_alpha, check_result, check_selection, is_number
-from merging.errors import MergeError
+from merging.errors import MergeError, within_memory
+from merging.load.device import seeded
 from merging.tensors import named_weights
 
 KNOBS = {  # method, as mergekit calls it -> whether it needs base (None: as you like), and what can be set
@@ -22,6 +23,7 @@ KNOBS = {  # method, as mergekit calls it -> whether it needs base (None: as you
 }
 
 
+@within_memory
 def merge_with(method, models, base=None, names=None, out=None, **knobs):
     """Merge by a method of mergekit, after checking what mergekit takes on trust; a new model, or `out`.
 
@@ -38,8 +40,7 @@ def merge_with(method, models, base=None, names=None, out=None, **knobs):
     merge_by, sources = mergekit_call(), models if base is None else [base, *models]
     chosen = check_selection(names, named_weights(sources[0]))
     merged, theta, thetas = open_merge(sources, out)
-    with torch.random.fork_rng(), torch.no_grad():
-        torch.manual_seed(knobs.get("seed", 0))
+    with seeded(knobs.get("seed", 0)), torch.no_grad():
         for name, target in theta.items():
             tensors = [each[name] for each in thetas]
             wide = torch.promote_types(target.dtype, torch.float32)

@@ -13,7 +13,7 @@ def in_plane(model, base, pair):
     """
     theta, first, second, own = check_mergeable([base, *pair, model])
     ways = [[each[name] - tensor for name, tensor in theta.items()] for each in (first, second, own)]
-    dot = lambda one, other: sum((a * b).sum().item() for a, b in zip(one, other))
+    dot = lambda one, other: sum(torch.stack([(a * b).sum() for a, b in zip(one, other)]).tolist())
     products = torch.tensor([[dot(one, other) for other in ways] for one in ways], dtype=torch.float64)
     place = torch.linalg.solve(products[:2, :2], products[:2, 2])
     off = products[2, 2] - place @ products[:2, 2]

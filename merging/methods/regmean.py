@@ -8,7 +8,7 @@ from transformers.pytorch_utils import Conv1D
 
 from merging.averaging import average_into, open_merge
 from merging.checks import check_weights, is_number
-from merging.errors import MergeError
+from merging.errors import MergeError, within_memory
 from merging.methods.batches import as_in_use, check_measured
 from merging.tensors import tensor_kind
 
@@ -66,6 +66,7 @@ def input_products(model, batches):
     return {name: products[twin] for name, twin in twins.items()}
 
 
+@within_memory
 @torch.no_grad()
 def regmean(models, products, weights=None, shrink=0.9, out=None):
     """W = (sum_i w_i G_i)^-1 sum_i w_i G_i W_i in every linear layer of a block; a new model, or `out`.
@@ -85,10 +86,11 @@ def regmean(models, products, weights=None, shrink=0.9, out=None):
         if name not in layers:
             average_into(target, tensors, weights)
             continue
+        tensors = [tensor.cpu().double() for tensor in tensors]  # mps has no float64
         # a step from the average: merge(a, a) is a, and inputs that no text moved keep the average
-        average = average_into(torch.empty_like(target, dtype=torch.float64, device="cpu"), tensors, weights)
+        average = average_into(torch.empty_like(tensors[0]), tensors, weights)
         grams = [weight * shrunk(each[name], shrink) for weight, each in zip(weights, products)]
-        miss = sum(gram @ turn(layers[name], tensor.cpu().double() - average) for gram, tensor in zip(grams, tensors))
+        miss = sum(gram @ turn(layers[name], tensor - average) for gram, tensor in zip(grams, tensors))
         target.copy_(average + turn(layers[name], solve(name, sum(grams), miss)))
     return merged
 

@@ -55,7 +55,7 @@ def test_a_pair_of_any_architecture_from_folder_to_card(name, tmp_path):
         half, tokenizer, tmp_path / "merged", list(sources.values()), [0.5, 0.5], scores={"mine": scores[1]}
     )
     again, words = load_models({"again": saved})["again"]
-    ids = tokenizer(TEXT, return_tensors="pt")["input_ids"]
+    ids = tokenizer(TEXT, return_tensors="pt")["input_ids"].to(half.device)
     with torch.no_grad():
         assert torch.equal(again(ids).logits, half(ids).logits)
     assert words.get_vocab() == tokenizer.get_vocab()

@@ -26,9 +26,9 @@ NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))
 BACK = 4
 
 
-def cut_short():
-    """Let this process read documents of 300 characters and write continuations of 8 tokens."""
-    cut = lambda texts: {kind: [document[:300] for document in documents[:8]] for kind, documents in texts.items()}
+def cut_short(n=8, length=300):
+    """Let this process read documents of so many characters, at most n a text, and write continuations of 8 tokens."""
+    cut = lambda texts: {kind: [document[:length] for document in documents[:n]] for kind, documents in texts.items()}
     heldout, calibration = merging.measure.texts.heldout_texts, merging.measure.texts.calibration_texts
     generate, stream = GenerationMixin.generate, explorers.stream_text
     helpers.heldout_texts = lambda: cut(heldout())

@@ -4,6 +4,7 @@ import ast
 import functools
 import html
 import json
+import os
 import re
 
 import nbformat
@@ -15,6 +16,7 @@ from lessons.measured import measured_methods
 from lessons.views import explorers as live_views
 from lessons.views.explorers import mixing_desk, predict_then_reveal, tree_and_triangle, triangle_grid
 from lessons.views.methods import method_explorer
+from merging.load.device import get_device
 from pages import players
 
 STORED = sorted(players.FRAMES.glob("*.js"))
@@ -203,6 +205,7 @@ def close(one, other):
     return NUMBER.sub("#", one) == NUMBER.sub("#", other) and all(abs(float(a) - float(b)) <= step(a) for a, b in pairs)
 
 
+@pytest.mark.skipif(get_device() != "cpu", reason="NOT RUN: stored frames come from a CPU, and this is a GPU")
 @pytest.mark.parametrize("path", [path for path in STORED if path.stem[:2] != "06"], ids=lambda path: path.stem)
 def test_stored_frames_are_what_the_kernel_gives(path):
     """At twelve settings of each view; another processor may round a last digit differently, and then sample another
@@ -230,3 +233,11 @@ def test_every_notebook_with_a_view_has_its_frames_and_they_are_small():
     expected = {path.stem for path in players.notebooks() if path.stem[:2] != "06"}  # 06: drawn where its model is
     assert expected <= {path.stem for path in STORED} <= {path.stem for path in players.notebooks()}
     assert sum(path.stat().st_size for path in STORED) < 3e6
+
+
+def test_frames_are_drawn_on_the_cpu(monkeypatch):
+    monkeypatch.setenv("DEVICE", "cuda")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
+    monkeypatch.setattr(players, "notebooks", list)
+    players.main([])
+    assert get_device() == "cpu" and os.environ["CUDA_VISIBLE_DEVICES"] == ""

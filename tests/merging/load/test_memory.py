@@ -55,7 +55,7 @@ def test_a_limit_set_by_ulimit_counts():
 
 
 def test_what_does_not_fit_is_named_with_its_size(monkeypatch):
-    monkeypatch.setattr(memory, "free_memory", lambda: 2_500_000_000)
+    monkeypatch.setattr(memory, "free_memory", lambda device: 2_500_000_000)
     memory.check_memory({"one": 2_500_000_000})
     with pytest.raises(
         LoadError, match=r"^one, other take 2\.50 GB in float32 and only 2\.50 GB .* MODEL_FAMILY=tiny\.$"
@@ -64,7 +64,7 @@ def test_what_does_not_fit_is_named_with_its_size(monkeypatch):
 
 
 def test_what_is_made_of_them_needs_memory_too(monkeypatch):
-    monkeypatch.setattr(memory, "free_memory", lambda: 2_500_000_000)
+    monkeypatch.setattr(memory, "free_memory", lambda device: 2_500_000_000)
     memory.check_memory({"one": 500_000_000}, 5)
     with pytest.raises(LoadError, match=r"^one take 0\.50 GB in float32, with what is made of them here 3\.00 GB, and"):
         memory.check_memory({"one": 500_000_000}, 6)
@@ -78,9 +78,9 @@ def test_nothing_is_read_when_memory_does_not_suffice(monkeypatch, tmp_path, wit
     size = sum(
         theta.nbytes for theta in named_weights(load_models({"m": TINY["base"]}, device="cpu")["m"].model).values()
     )
-    monkeypatch.setattr(memory, "free_memory", lambda: 2 * size)
+    monkeypatch.setattr(memory, "free_memory", lambda device: 2 * size)
     assert set(load_models(sources, device="cpu")) == {"base", "m"}
-    monkeypatch.setattr(memory, "free_memory", lambda: 2 * size - 1)
+    monkeypatch.setattr(memory, "free_memory", lambda device: 2 * size - 1)
     monkeypatch.setattr(loading, "_load", lambda *arguments: pytest.fail("a model was read"))
     with pytest.raises(LoadError, match=r"^'base' \(.*\), 'm' \(.*\) take 12\.1 MB in float32"):
         load_models(sources, device="cpu")

@@ -11,6 +11,7 @@ from ray.cluster_utils import Cluster
 
 from helpers import average_models, flat_weights
 from merging.errors import LoadError, MergeError
+from merging.load.device import get_device
 from merging.load.loading import FAMILIES
 from merging.measure import sweeps
 from merging.measure.bits import bits_per_byte
@@ -47,7 +48,8 @@ def test_the_plain_loop_equals_merging_anew(serial, tiny):
     for number, weights in enumerate(MERGES):
         anew = average_models([tiny[label].model for label in weights], list(weights.values()))
         for kind, text in TEXTS.items():
-            assert serial[number][kind] == bits_per_byte(anew, tiny["base"].tokenizer, text)
+            bits = bits_per_byte(anew, tiny["base"].tokenizer, text)
+            assert serial[number][kind] == (bits if get_device() == "cpu" else pytest.approx(bits, abs=1e-4))
 
 
 def test_ray_equals_the_plain_loop_exactly_and_results_arrive_as_they_finish(cluster, serial, tmp_path, capfd):

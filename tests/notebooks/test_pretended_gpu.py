@@ -1,0 +1,54 @@
+"""The notebooks on a GPU that is not there: in no cell do tensors of two devices meet, and what agrees on a CPU agrees.
+
+Each runs in a process of its own, with short texts as in test_rerun. 06 is left out, whose models are too large to be
+computed with here, and so are the cells of 09 whose work is done by Ray's processes, where nothing is pretended.
+"""
+
+import contextlib
+import io
+import os
+import warnings
+
+import fresh
+import nbformat
+import pytest
+import torch
+from pretend import pretended
+from test_rerun import cut_short
+
+from merging.paths import ROOT
+
+NOTEBOOKS = [path for path in sorted((ROOT / "notebooks").glob("[0-9]*.ipynb")) if path.name[:2] != "06"]
+APPLE = [path for path in NOTEBOOKS if path.name[:2] in ("07", "08")]  # they need more than loading, merging, reading
+CASES = [("cuda", path) for path in NOTEBOOKS] + [("mps", path) for path in APPLE]
+
+
+def run_pretended(kind, path):
+    """Run the cells of a notebook as if there were a GPU; raises what a cell raises."""
+    cut_short(n=4, length=100)
+    os.chdir(path.parent)
+    torch.set_num_threads(1)
+    namespace, cells = {"__name__": "__main__"}, nbformat.read(path, as_version=4).cells
+    with pretended(kind), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for i, cell in enumerate(cells):
+            if cell.cell_type == "code" and not any(word in cell.source for word in ("start_ray(", "on_ray")):
+                run_cell(compile(cell.source, f"{path.name}, cell {i}", "exec"), cell, namespace)
+        models = [value for value in namespace.values() if isinstance(value, torch.nn.Module)]
+        assert models and {model.device.type for model in models} == {kind}
+
+
+def run_cell(code, cell, namespace):
+    """Run a cell; it must fail if the stored one did, and say True as often where what it prints does not change."""
+    tags = cell.metadata.get("tags", ())
+    refused = pytest.raises(Exception) if "raises-exception" in tags else contextlib.nullcontext()
+    with contextlib.redirect_stdout(io.StringIO()) as printed, refused:
+        exec(code, namespace)
+    if "nbval-check-output" in tags:
+        stored = "".join(output.get("text", "") for output in cell.outputs)
+        assert printed.getvalue().count("True") == stored.count("True"), cell.source
+
+
+@pytest.mark.parametrize("kind, path", CASES, ids=lambda case: getattr(case, "stem", case))
+def test_every_cell_runs_on_a_pretended_gpu(kind, path):
+    fresh.run(run_pretended, kind, path)
