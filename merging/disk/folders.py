@@ -4,52 +4,92 @@ import errno
 import os
 import re
 import shutil
+import warnings
 from contextlib import contextmanager, suppress
+from pathlib import Path
 
 from filelock import FileLock, Timeout
 from safetensors import SafetensorError
 
 from merging.errors import MergeError
+from merging.load.memory import in_words
+from merging.paths import flush, flush_entry, remove
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @contextmanager
-def whole_folder(destination, folders, overwrite, nbytes):
+def whole_folder(destination, sources, overwrite, nbytes):
     """A temporary folder to write into; it becomes destination when the with block ends well, and vanishes if not.
 
-    folders: what is read meanwhile. An older destination is replaced at the end, if overwrite, and stays if the block
-    fails or is interrupted. Raises MergeError (within a source, another process writes there), FileExistsError, OSError
-    (disk full, no permission).
+    sources: what is read meanwhile, folders and files among them. An older destination is replaced at the end, if
+    overwrite, and stays if the block fails or is interrupted; one that appears meanwhile stays in any case. Raises
+    MergeError (within a source, another process writes there), FileExistsError, OSError (disk full, no permission,
+    something that cannot be removed).
     """
+    destination = resolved(destination)
     partial, old = (destination.with_name(f".{destination.name}.{what}") for what in ("partial", "old"))
-    check_apart(destination, folders)
+    check_apart(destination, sources)
     try:
         destination.parent.mkdir(parents=True, exist_ok=True)
         with only_one(destination):
             settle(old, destination)  # what an earlier run left that was killed
+            remove(partial)
             check_destination(destination, overwrite, nbytes)
-            shutil.rmtree(partial, ignore_errors=True)
+            before = identity(destination)
             try:
                 partial.mkdir()
                 yield partial
+                flush(partial)
+                check_unseen(destination, before)
                 if destination.exists():
                     destination.rename(old)
                 partial.rename(destination)
+                flush_entry(destination.parent)
             finally:
                 shutil.rmtree(partial, ignore_errors=True)
-                settle(old, destination)
+                put_back(old, destination)
+                with suppress(OSError):
+                    remove(old)
+            if old.exists():
+                warnings.warn(f"{old}, which {destination} replaces, cannot be removed: do so by hand.", stacklevel=4)
     except Exception as error:
         if not system_error(error):
             raise
         raise explained(system_error(error), destination) from None
 
 
+def resolved(destination):
+    """Where a destination is after ~ and links are followed. Raises OSError."""
+    try:
+        return Path(destination).expanduser().resolve()
+    except (OSError, RuntimeError):
+        raise OSError(f"{destination} leads nowhere, or to itself. Choose another destination.") from None
+
+
 def settle(old, destination):
-    """Put the old folder back if its place is empty, else remove it."""
+    """Put the old folder back if its place is empty, else remove it. Raises OSError."""
+    put_back(old, destination)
+    remove(old)
+
+
+def put_back(old, destination):
+    """Put the old folder back if its place is empty."""
     if old.exists() and not destination.exists():
         old.rename(destination)
-    shutil.rmtree(old, ignore_errors=True)
+
+
+def identity(place):
+    """What tells a file or folder from another one in its place; None if there is none."""
+    return (place.stat().st_dev, place.stat().st_ino) if place.exists() else None
+
+
+def check_unseen(destination, before):
+    """Raise FileExistsError if another folder is in the place now than there was before."""
+    if identity(destination) not in (None, before):
+        raise FileExistsError(
+            f"{destination} appeared while the merge was written, and is not touched. Choose another destination."
+        )
 
 
 @contextmanager
@@ -74,13 +114,14 @@ def only_one(destination):
         lock.release()
 
 
-def check_apart(destination, folders):
-    """Refuse a destination that would damage a source."""
-    resolved = destination.resolve()
-    for folder in folders:
-        if folder.resolve() == resolved or folder.resolve() in resolved.parents or resolved in folder.resolve().parents:
+def check_apart(destination, sources):
+    """Refuse a destination that would damage a source; destination is resolved."""
+    for source in sources:
+        place = Path(str(source)).expanduser()
+        place = place.resolve()
+        if place.exists() and (place == destination or place in destination.parents or destination in place.parents):
             raise MergeError(
-                f"The destination {destination} and the source {folder} lie within each other. Choose another folder."
+                f"The destination {destination} and the source {source} lie within each other. Choose another folder."
             )
 
 
@@ -91,10 +132,13 @@ def check_destination(destination, overwrite, nbytes):
             f"{destination} exists. Choose another destination"
             + (", or replace it with overwrite=True." if destination.is_dir() else ": this one is a file.")
         )
-    free = shutil.disk_usage(destination.parent).free
-    if free < nbytes + 10e6:
+    if destination.exists() and any(destination.iterdir()) and not list(destination.glob("*config.json")):
+        raise FileExistsError(f"{destination} holds no model, and is not replaced. Choose another destination.")
+    free, needed = shutil.disk_usage(destination.parent).free, nbytes + 10e6
+    if free < needed:
         raise OSError(
-            f"The merge needs {nbytes / 1e9:.2f} GB in {destination.parent}, where {free / 1e9:.2f} GB are free."
+            f"The merge needs {in_words(needed)} in {destination.parent}, where {in_words(free)} are free. Free space "
+            "there, or choose another destination."
         )
 
 

@@ -19,8 +19,7 @@ def save_merge(model, tokenizer, destination, sources, weights, names=None, scor
     weights, destination = check_weights(weights, len(sources)), Path(destination).expanduser()
     tensors = named_weights(model)
     names = check_selection(names, tensors)
-    folders = [Path(source) for source in sources if Path(source).is_dir()]
-    with whole_folder(destination, folders, overwrite, sum(tensor.nbytes for tensor in tensors.values())) as partial:
+    with whole_folder(destination, sources, overwrite, sum(tensor.nbytes for tensor in tensors.values())) as partial:
         model.save_pretrained(partial)
         tokenizer.save_pretrained(partial)
         describe_merge(

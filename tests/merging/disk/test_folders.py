@@ -24,8 +24,9 @@ SIZE = 10  # bytes that a test says it will write
 
 
 def write(destination, text="new", overwrite=True):
-    """A folder with one file."""
+    """A folder with a configuration and one file."""
     with whole_folder(destination, [], overwrite, SIZE) as partial:
+        (partial / "config.json").write_text("{}")
         (partial / "file").write_text(text)
 
 
@@ -242,3 +243,104 @@ def test_an_interrupted_save_leaves_nothing_and_the_next_one_works(tokenizer, tm
     assert names(tmp_path) == []
     save()
     assert names(tmp_path) == ["m"]
+
+
+# --- nothing is lost --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+@pytest.mark.parametrize("before", [False, True])
+def test_a_folder_that_appears_during_a_merge_stays(tmp_path, overwrite, before):
+    if before and overwrite:
+        write(tmp_path / "m", "old")
+    with pytest.raises(FileExistsError, match="m appeared while the merge was written, and is not touched"):
+        with whole_folder(tmp_path / "m", [], overwrite, SIZE) as partial:
+            (partial / "file").write_text("new")
+            if (tmp_path / "m").exists():
+                (tmp_path / "m").rename(tmp_path / "saved")
+            (tmp_path / "m").mkdir()
+            (tmp_path / "m" / "file").write_text("precious")
+    assert (tmp_path / "m" / "file").read_text() == "precious"
+    assert names(tmp_path) == ["m", "saved"] if before and overwrite else ["m"]
+
+
+def test_a_folder_that_vanishes_during_a_merge_is_no_obstacle(tmp_path):
+    write(tmp_path / "m", "old")
+    with whole_folder(tmp_path / "m", [], True, SIZE) as partial:
+        (partial / "file").write_text("new")
+        shutil.rmtree(tmp_path / "m")
+    assert names(tmp_path) == ["m"] and (tmp_path / "m" / "file").read_text() == "new"
+
+
+@pytest.mark.parametrize("source", ["~/m", "~/m/part", "~/m.gguf", "link", "."])
+@pytest.mark.parametrize("destination", ["~/m", "link", "home/other/../m"])
+def test_a_source_is_a_source_in_any_spelling(tmp_path, monkeypatch, source, destination):
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path / "home" / "m" / "part", "old")
+    (tmp_path / "home" / "m" / "config.json").write_text("{}")
+    (tmp_path / "home" / "m.gguf").symlink_to("m/part/file")
+    (tmp_path / "link").symlink_to("home/m")
+    with pytest.raises(MergeError, match="lie within each other"):
+        with whole_folder(destination, ["owner/name", source], True, SIZE):
+            pass
+    assert (tmp_path / "home" / "m" / "part" / "file").read_text() == "old"
+
+
+def test_a_save_into_its_own_source(tokenizer, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    write(tmp_path / "m", "old")
+    with pytest.raises(MergeError, match="lie within each other"):
+        save_merge(build("llama", **OWN), tokenizer, "~/m", ["~/m", "owner/two"], [0.5, 0.5], overwrite=True)
+    assert (tmp_path / "m" / "file").read_text() == "old"
+
+
+def test_a_destination_that_is_a_link_is_what_it_leads_to(tmp_path):
+    write(tmp_path / "real", "old")
+    (tmp_path / "link").symlink_to("real")
+    for text in ("new", "newer"):
+        write(tmp_path / "link", text)
+        assert (tmp_path / "real" / "file").read_text() == text and (tmp_path / "link").is_symlink()
+    (tmp_path / "loop").symlink_to("loop")
+    with pytest.raises(OSError, match="loop leads nowhere, or to itself. Choose another"):
+        write(tmp_path / "loop")
+    assert names(tmp_path) == ["link", "loop", "real"]
+
+
+def test_a_folder_that_is_no_model_is_not_replaced(tmp_path):
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home" / "letters").write_text("precious")
+    with pytest.raises(FileExistsError, match="home holds no model, and is not replaced"):
+        write(tmp_path / "home")
+    assert names(tmp_path / "home") == ["letters"]
+
+
+def test_what_cannot_be_removed_is_said_at_once_and_each_time(tmp_path, monkeypatch):
+    write(tmp_path / "m", "old")
+    rmtree = shutil.rmtree
+
+    def refuse(folder, ignore_errors=False):
+        if Path(folder).name == ".m.old" and not ignore_errors:
+            raise PermissionError(errno.EACCES, "Permission denied")
+        elif Path(folder).name != ".m.old":
+            rmtree(folder, ignore_errors=ignore_errors)
+
+    monkeypatch.setattr(shutil, "rmtree", refuse)
+    with pytest.warns(UserWarning, match=r"\.m\.old, which .*m replaces, cannot be removed: do so by hand"):
+        write(tmp_path / "m", "new")
+    assert (tmp_path / "m" / "file").read_text() == "new"
+    with pytest.raises(OSError, match=r"\.m\.old cannot be removed \(Permission denied\). Remove it by hand"):
+        write(tmp_path / "m", "newer")
+    assert (tmp_path / "m" / "file").read_text() == "new"
+    monkeypatch.undo()
+    write(tmp_path / "m", "newest")
+    assert names(tmp_path) == ["m"] and (tmp_path / "m" / "file").read_text() == "newest"
+
+
+def test_files_are_on_the_disk_before_the_folder_has_its_name(tmp_path, monkeypatch):
+    acts, fsync, rename = [], os.fsync, Path.rename
+    path_of = lambda number: Path(os.readlink(f"/proc/self/fd/{number}")).name
+    monkeypatch.setattr(os, "fsync", lambda number: acts.append(path_of(number)) or fsync(number))
+    monkeypatch.setattr(Path, "rename", lambda self, to: acts.append(f"{to.name}!") or rename(self, to))
+    write(tmp_path / "m")
+    assert set(acts[:3]) == {"config.json", "file", ".m.partial"} and acts[3:] == ["m!", tmp_path.name]
