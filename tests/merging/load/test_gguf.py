@@ -1,11 +1,13 @@
 """A GGUF file becomes a folder of numbers once, whole or not at all, and says what is wrong with it."""
 
 import shutil
+import threading
 from types import SimpleNamespace
 
 import numpy
 import pytest
 import torch
+from filelock import FileLock
 from gguf import GGMLQuantizationType, GGUFWriter
 from gguf.quants import dequantize, quantize
 from tokenizers import pre_tokenizers
@@ -156,7 +158,7 @@ def test_a_missing_reader_gets_its_pip_line(small, monkeypatch):
 
 def test_a_full_disk_is_told_before_anything_is_written(small, cache, monkeypatch):
     monkeypatch.setattr("merging.load.gguf.shutil.disk_usage", lambda folder: SimpleNamespace(free=0))
-    with pytest.raises(LoadError, match=r"cannot be kept in .*0.02 GB are needed and 0.00 GB are free.*set HF_HOME"):
+    with pytest.raises(LoadError, match=r"cannot be kept in .*20.1 MB are needed and 0.0 MB are free.*set HF_HOME"):
         load_models({"m": small[0]}, device="cpu")
     assert not list(cache.iterdir())
 
@@ -177,3 +179,24 @@ def test_a_cache_that_cannot_be_written(small, tmp_path, monkeypatch):
     monkeypatch.setattr("merging.load.gguf.constants.HF_HOME", str(tmp_path / "file"))
     with pytest.raises(LoadError, match="cannot be kept in .*set HF_HOME to a folder on another disk"):
         load_models({"m": small[0]}, device="cpu")
+
+
+def test_what_killed_conversions_left_is_swept_unless_another_process_is_at_it(small, cache):
+    for name in (".other.partial", ".older.abcd1234", ".busy.partial"):
+        (cache / name).mkdir(parents=True)
+        (cache / name / "half").write_text("half")
+    with FileLock(cache / ".busy.lock"):
+        load_models({"m": small[0]}, device="cpu")
+    assert sorted(path.name for path in cache.iterdir() if path.is_dir() and path.name[0] == ".") == [".busy.partial"]
+
+
+def test_of_two_conversions_the_second_waits_and_finds_the_folder(small, cache, monkeypatch):
+    folder = cache / "there"
+    monkeypatch.setattr(gguf, "numbers", lambda *_: pytest.fail("converted twice"))
+    with FileLock(cache / ".there.lock") as lock:
+        second = threading.Thread(target=gguf.write_whole, args=("m", folder, small[0]))
+        second.start()
+        folder.mkdir()
+        lock.release()
+        second.join(20)
+    assert not second.is_alive() and [path.name for path in cache.iterdir()] == ["there"]
