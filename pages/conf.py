@@ -13,6 +13,7 @@ root_doc = "index"
 
 nb_execution_mode = "off"
 nb_merge_streams = True
+nb_code_prompt_show, nb_code_prompt_hide = "Show the {type}", "Hide the {type}"  # of the answers to predictions
 nb_render_markdown_format = "gfm"  # tables
 myst_enable_extensions = ["dollarmath"]
 myst_heading_anchors = 4

@@ -6,6 +6,7 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import huggingface_hub
+import nbformat
 import pytest
 import torch
 from forms import for_each
@@ -36,6 +37,54 @@ def test_a_named_test_exists(test):
     file, name = test.split("::")
     tree = ast.parse((ROOT / file).read_text(encoding="utf-8"))
     assert name in {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
+
+
+# Quoted in headings, and not ours: what Python, PyTorch, the Hub's client, JupyterLab and shells say.
+FOREIGN = {
+    "NameError: name 'clippy' is not defined",
+    "No module named 'torch'",
+    "Error displaying widget",
+    "not implemented for 'mps'",
+    "HfHubHTTPError",
+    "too many requests",
+    "jupyter: ... .venv/bin/python: not found",
+    "bad interpreter",
+    "required file not found",
+}
+GAP = "\0"  # what is different each time: a value that is filled in, a number, a shape
+
+
+def levelled(text):
+    """A text with a gap for each value, so that a message and its quote become the same."""
+    return re.sub(r"\{[^{}]*\}|\([\d, ]+\)|\d+", GAP, text)
+
+
+def texts_of(source):
+    """The texts in a Python file, of f-strings what is written out."""
+    tree = ast.parse(source)
+    inside = {id(part) for node in ast.walk(tree) if isinstance(node, ast.JoinedStr) for part in node.values}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.JoinedStr):
+            yield "".join(levelled(p.value) if isinstance(p, ast.Constant) else GAP for p in node.values)
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in inside:
+            yield levelled(node.value)
+
+
+def test_a_quoted_message_is_one_that_the_code_gives():
+    quotes = {quote for entry in ENTRIES for quote in re.findall(r'"([^"]+)"', entry)}
+    assert FOREIGN <= quotes
+    files = [file for folder in ("merging", "notebooks", "teaching") for file in (ROOT / folder).rglob("*.py")]
+    messages = [text for file in files for text in texts_of(file.read_text(encoding="utf-8"))]
+    for quote in quotes - FOREIGN:
+        parts = ".*".join(re.escape(levelled(part)) for part in quote.split(" ... "))
+        assert any(re.search(parts, message, re.DOTALL) for message in messages), quote
+
+
+def test_an_exercise_that_is_run_first_misses_a_name():
+    notebook = nbformat.read(ROOT / "notebooks" / "03_merge_all_layers.ipynb", as_version=4)
+    [stub] = [cell.source for cell in notebook.cells if "check_03b(" in cell.source]
+    with pytest.raises(NameError, match="name '.*' is not defined"):
+        exec(stub, {})
 
 
 @pytest.fixture

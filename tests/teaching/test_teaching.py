@@ -72,6 +72,30 @@ def test_the_hours_plan_is_the_talk_of_the_slides():
     assert shown == list(range(1, len(minutes) + 1))
 
 
+def section(title):
+    return PAGE.split(f"## {title}\n")[1].split("\n## ")[0]
+
+
+def test_every_question_of_the_longer_plans_has_an_answer():
+    asked = {
+        rest.rstrip(" |").split(" | ")[1].strip() for plan in (120, 240) for _, _, rest in rows(plan) if "?" in rest
+    }
+    asked = {question for question in asked if "?" in question}
+    answered = dict(re.findall(r"^\| (.+?\?) \| (.+) \|$", section("Answers to what you ask"), re.M))
+    assert asked == set(answered) and all(len(answer) > 20 for answer in answered.values())
+
+
+def test_every_exercise_is_in_the_choice_once_and_takes_the_minutes_that_its_notebook_says():
+    chosen = re.findall(r"\b(\d+[a-e])\b(?: \((\d+) min\))?", section("A choice of exercises"))
+    minutes = {}
+    for path in sorted((ROOT / "notebooks").glob("[0-9]*.ipynb")):
+        for cell in nbformat.read(path, as_version=4).cells:
+            minutes |= dict(re.findall(r"^### (\d+[a-e]) · .+\n\n\*(\d+) minutes", cell.source))
+    assert sorted(name for name, _ in chosen) == sorted(minutes)
+    assert all(minutes[name] == told for name, told in chosen if told)
+    assert f"All {len(minutes)} take {sum(map(int, minutes.values()))} minutes" in section("A choice of exercises")
+
+
 def test_ten_misconceptions_each_with_a_cell():
     part = PAGE.split("## Ten things learners believe at first")[1].split("\n## ")[0]
     table = part[part.index("|:--") :].strip().splitlines()[1:]
