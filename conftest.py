@@ -22,6 +22,7 @@ LONG = (
     "test_site.py",
     "test_sweeps.py",
     "test_rerun.py",
+    "test_pretended_gpu.py",
     "test_training.py",
     "09_scaling_up.ipynb",
     "08_beyond_the_average.ipynb",

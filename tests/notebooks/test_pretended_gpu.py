@@ -18,6 +18,7 @@ from test_rerun import cut_short
 
 from merging.paths import ROOT
 
+pytestmark = pytest.mark.long
 NOTEBOOKS = [path for path in sorted((ROOT / "notebooks").glob("[0-9]*.ipynb")) if path.name[:2] != "06"]
 APPLE = [path for path in NOTEBOOKS if path.name[:2] in ("07", "08")]  # they need more than loading, merging, reading
 CASES = [("cuda", path) for path in NOTEBOOKS] + [("mps", path) for path in APPLE]
