@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 
 from lessons.figures.palette import COLOURS, HATCHES
+from merging.errors import escaped
 from merging.paths import ROOT
 
 
@@ -46,9 +47,14 @@ def show_png(png, alt, **options):
 
 
 def show_table(header, rows):
-    """Show rows as a Markdown table: first column left, numbers (floats to three digits) right."""
-    cell = lambda value: f"{value:.3f}" if isinstance(value, float) else str(value)
-    lines = [list(map(str, header)), [":--"] + ["--:"] * (len(header) - 1)] + [list(map(cell, row)) for row in rows]
+    """Show rows as a Markdown table: first column left, numbers (floats to three digits) right.
+
+    Text is shown as it is, whoever wrote it: no tag, link or formula in it becomes one; <br> alone is a line break.
+    """
+    cell = lambda value: (
+        f"{value:.3f}" if isinstance(value, float) else "<br>".join(map(escaped, str(value).split("<br>")))
+    )
+    lines = [list(map(cell, header)), [":--"] + ["--:"] * (len(header) - 1)] + [list(map(cell, row)) for row in rows]
     display(Markdown("\n".join("| " + " | ".join(line) + " |" for line in lines)))
 
 

@@ -3,6 +3,7 @@
 import html
 
 from lessons.figures.palette import COLOURS
+from merging.errors import printable
 
 FONT = "font-family='sans-serif' font-size='15'"
 
@@ -21,13 +22,13 @@ def svg(width, height, parts, words, cuts=()):
         f"data-panels='{' '.join(map(str, (0, *cuts, width)))}' "
         f"width='{width * scale:.0f}' height='{height * scale:.0f}' "
         f"style='width:100%;max-width:{width}px;height:auto;background:white' role='img' "
-        f"aria-label='{html.escape(words, quote=True)}' {FONT}>" + "".join(parts) + "</svg>"
+        f"aria-label='{html.escape(printable(words), quote=True)}' {FONT}>" + "".join(parts) + "</svg>"
     )
 
 
 def label(x, y, text, anchor="start", **style):
     more = "".join(f" {key.replace('_', '-')}='{value}'" for key, value in style.items())
-    return f"<text x='{x:.1f}' y='{y:.1f}' text-anchor='{anchor}'{more}>{html.escape(str(text))}</text>"
+    return f"<text x='{x:.1f}' y='{y:.1f}' text-anchor='{anchor}'{more}>{html.escape(printable(text, 120))}</text>"
 
 
 def line(points, colour, width=2, dash=""):

@@ -6,6 +6,7 @@ from pathlib import Path
 import yaml
 
 from merging.disk.merge_config import merge_config
+from merging.errors import LONGEST, escaped
 
 CARD = """---
 tags: [merge, linear, model-soup]
@@ -38,13 +39,17 @@ def describe_merge(folder, sources, weights, names, dtypes, scores=None, notes=(
 
 def model_card(sources, weights, selection, n, scores=None, notes=()):
     """The text of README.md; selection: the names that are averaged of n tensors, None for all."""
-    shares = "\n".join(f"| {source} | {weight:g} |" for source, weight in zip(sources, weights))
-    what = f"{len(selection)} of {n} tensors; the others are those of {sources[0]}" if selection else "all tensors"
+    shares = "\n".join(f"| {escaped(source)} | {weight:g} |" for source, weight in zip(sources, weights))
+    what = (
+        f"{len(selection)} of {n} tensors; the others are those of {escaped(sources[0])}"
+        if selection
+        else "all tensors"
+    )
     ids = [
         source for source in map(str, sources) if re.fullmatch(r"[\w.-]+/[\w.-]+", source) and not Path(source).is_dir()
     ]
     parents = yaml.safe_dump({"base_model": ids, "base_model_relation": "merge"}) if ids else ""
-    measured = "".join(f"| {name} | {score:.3f} |\n" for name, score in (scores or {}).items())
+    measured = "".join(f"| {escaped(name)} | {score:.3f} |\n" for name, score in (scores or {}).items())
     measured = measured and f"\nMeasured:\n\n| text | bits per byte |\n|:--|--:|\n{measured}"
-    known = notes and "\nBefore you repeat it:\n\n" + "".join(f"- {note}\n" for note in notes)
+    known = notes and "\nBefore you repeat it:\n\n" + "".join(f"- {escaped(note, LONGEST)}\n" for note in notes)
     return CARD.format(parents=parents, shares=shares, what=what, measured=measured, known=known or "")

@@ -21,7 +21,7 @@ from filelock import FileLock, Timeout
 from huggingface_hub import constants
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from merging.errors import LoadError
+from merging.errors import LoadError, printable
 from merging.load.files import check_own
 from merging.load.limits import MOST_LAYERS
 from merging.load.memory import in_words
@@ -80,7 +80,8 @@ def dequantised(label, file):
     if not folder.is_dir():
         if importlib.util.find_spec("gguf") is None:
             raise LoadError(f"Model {label!r}: reading {file.name} needs the package gguf: {PIP}")
-        print(f"{label}: turning the {bits(label, file)} codes of {file.name} into numbers, once (about half a minute)")
+        kind, name = bits(label, file), printable(file.name, 100)
+        print(f"{label}: turning the {kind} codes of {name} into numbers, once (about half a minute)")
         write_whole(label, folder, file)
     return folder
 

@@ -5,7 +5,7 @@ from typing import NamedTuple
 from transformers import AutoTokenizer
 
 from merging.checks import ARCHITECTURE, config_setting
-from merging.errors import LoadError
+from merging.errors import LoadError, printable
 from merging.load.adapters import adapter_config, base_of, is_adapter
 from merging.load.files import check_files, read_config, reason
 from merging.load.gguf import cache
@@ -78,7 +78,7 @@ def preflight(sources):
     ]
     sizes = (float32_bytes(tensors.get(label, {})) for label in sources)
     rows.append(["takes in float32", *(in_words(size) if size else "unknown" for size in sizes)])
-    return Preflight(rows, refusals, notes)
+    return Preflight(rows, list(map(printable, refusals)), list(map(printable, notes)))
 
 
 QUESTIONS = {
