@@ -42,7 +42,7 @@ def method_explorer(measured, method="RegMean"):
         chosen, parts = grid[name], []
         now = chosen["values"].index(value)
         for left, (what, *titles) in frames:
-            parts += frame(left, *titles)
+            parts += axes(left, *titles)
             place = lambda point, left=left: spot(left, *point)
             others = [place(point) for other, row in grid.items() if other != name for point in row[what]]
             parts += [f"<circle cx='{x:.1f}' cy='{y:.1f}' r='3' fill='#bbb'/>" for x, y in others]
@@ -71,7 +71,7 @@ def spot(left, x, y):
     return left + share(x) * SIZE, 40 + (1 - share(y)) * SIZE
 
 
-def frame(left, across, up, title):
+def axes(left, across, up, title):
     """The frame of a picture with its title, its axes and lines at 0 and 1."""
     parts = [
         box(left, 40, SIZE, SIZE, "none", stroke="#bbb"),

@@ -176,7 +176,7 @@ def write_whole(label, folder, file):
         folder.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(folder.with_name(f".{folder.name}.lock")):  # who comes second finds the folder there
             if not folder.is_dir():
-                sweep(folder.parent, partial)
+                clear_leftovers(folder.parent, partial)
                 free = shutil.disk_usage(folder.parent).free
                 if free < needed:
                     raise OSError(f"{in_words(needed)} are needed and {in_words(free)} are free")
@@ -198,7 +198,7 @@ def write_whole(label, folder, file):
             folder.with_name(f".{folder.name}.lock").unlink()
 
 
-def sweep(place, mine):
+def clear_leftovers(place, mine):
     """Remove what killed conversions left in the cache; mine: the one whose lock this process holds. Raises OSError."""
     remove(mine)
     for partial in place.glob(".*"):
