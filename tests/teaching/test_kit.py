@@ -228,3 +228,39 @@ def test_wheels_that_were_lost_on_the_way_are_named(room):
 def test_a_kit_whose_pip_fails_says_so_and_how_to_start_afresh(room):
     said = room()  # which has no pins
     assert "requirements/pins.txt" in said and "Not installed: the reason stands above." in said
+
+
+STUB = """#!/bin/sh
+case "$1$2" in
+-mvenv) mkdir -p .venv/bin; cp "$0" .venv/bin/python; pwd > where;;
+esac
+"""
+
+
+@in_linux
+def test_the_script_stays_in_its_own_folder_and_its_command_can_be_pasted(tmp_path):
+    own, other = tmp_path / "the class's" / "kit", tmp_path / "other" / "kit"
+    for folder in (own, other):
+        folder.mkdir(parents=True)
+        (folder / "inside").write_text(folder.parent.name)
+    kit.write_scripts(own, VERSION, TAG)
+    python = tmp_path / "py thon"
+    python.write_text(STUB)
+    python.chmod(0o755)
+    env = {"PYTHON": str(python), "PATH": "/usr/bin:/bin", "CDPATH": str(tmp_path / "other")}
+    done = subprocess.run(["sh", "kit/install.sh"], cwd=own.parent, env=env, text=True, capture_output=True)
+    assert done.returncode == 0, done.stderr
+    assert (own / "where").read_text().strip() == str(own) and not (other / "where").exists()
+    (command,) = re.findall(r"Now: (cd .*) && ", done.stdout)
+    pasted = subprocess.run(["sh", "-c", f"{command} && cat inside"], cwd="/", text=True, capture_output=True)
+    assert pasted.stdout == "the class's"
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="NOT RUN: no make")
+@pytest.mark.parametrize("target", [".venv/installed", ".venv/installed-site", ".venv-colab/installed", "check-room"])
+def test_make_takes_a_python_whose_path_has_a_space(tmp_path, target):
+    make = ["make", "-n", "-B", "-f", str(ROOT / "Makefile"), "PYTHON=/a b/python", target]
+    shutil.copytree(ROOT / "requirements", tmp_path / "requirements")
+    shutil.copy(ROOT / "requirements.txt", tmp_path)
+    done = subprocess.run(make, cwd=tmp_path, text=True, capture_output=True)
+    assert '"/a b/python" -m ' in done.stdout, done.stderr
