@@ -27,16 +27,16 @@ NOTEBOOKS = sorted(path for path in (ROOT / "notebooks").glob("[0-9]*.ipynb") if
 BACK = 4
 
 
-def cut_short(n=8, length=300):
-    """Let this process read documents of so many characters, at most n a text, and write continuations of 8 tokens."""
+def cut_short(n=8, length=300, tokens=8):
+    """Let this process read n documents a text of so many characters, and write continuations of so many tokens."""
     cut = lambda texts: {kind: [document[:length] for document in documents[:n]] for kind, documents in texts.items()}
     heldout, calibration = merging.measure.texts.heldout_texts, merging.measure.texts.calibration_texts
     generate, stream = GenerationMixin.generate, explorers.stream_text
     helpers.heldout_texts = lambda: cut(heldout())
     merging.measure.texts.calibration_texts = lambda part: cut(calibration(part))
-    explorers.stream_text = lambda *arguments: itertools.islice(stream(*arguments), 8)
+    explorers.stream_text = lambda *arguments: itertools.islice(stream(*arguments), tokens)
     GenerationMixin.generate = lambda model, ids, max_length, **options: generate(
-        model, ids, max_length=min(max_length, ids.shape[1] + 8), **options
+        model, ids, max_length=min(max_length, ids.shape[1] + tokens), **options
     )
 
 
