@@ -1,6 +1,7 @@
 """The quiz over the whole series: its data, teaching/QUIZ.md as a page of it (python -m lessons.quiz), and a widget."""
 
 import html
+import random
 import re
 
 import ipywidgets as widgets
@@ -21,10 +22,13 @@ def read_quiz():
     return yaml.safe_load((ROOT / "lessons" / "quiz.yaml").read_text(encoding="utf-8"))
 
 
+PLACES = random.Random(55).sample([0, 1, 2, 3] * 3, 12)  # of the right answers: each letter three times, in no order
+
+
 def options(question, number):
     """(answer, sentence about it, whether it is right) triples; the place of the right one depends on the number."""
     answers = [(wrong["answer"], wrong["why"], False) for wrong in question["wrong"]]
-    answers.insert(number * 3 % (len(answers) + 1), (question["right"], question["because"], True))
+    answers.insert(PLACES[number - 1], (question["right"], question["because"], True))
     return answers
 
 

@@ -4,20 +4,34 @@ import math
 
 import torch
 
-from lessons.exercises.form import compare, exercise, named, refuse
+from lessons.exercises.form import as_model, brief, compare, exercise, named, number, refuse
 from merging.tensors import named_weights, tensor_kind
 
 
-@exercise(answers=2)
+@exercise("predicted", "pair")
 def check_01a(predicted, pair, card):
-    refuse(not isinstance(pair, dict) or len(pair) != 2, "`pair` is what load_models gives for two folders")
-    (name1, (one, _)), (name2, (two, _)) = pair.items()
-    cosine = block_cosine(one, two)
     refuse(
-        cosine > 0.5, f"the weights of {name1} and {name2} have a cosine of {cosine:.2f}: one of them is no stranger"
+        not isinstance(pair, dict) or len(pair) != 2,
+        f"`pair` is what load_models gives for two folders, a dict of two models, and not {brief(pair)}",
     )
-    differ = sum(a != b for a, b in zip(card(one), card(two)))
-    compare(predicted, differ, [], f"The number of rows of the two cards that differ is {differ}: compare them.")
+    (name1, one), (name2, two) = ((name, as_model(model, "pair")) for name, model in pair.items())
+    refuse(
+        (cosine := block_cosine(one, two)) > 0.5,
+        f"the weights of {name1} and {name2} have a cosine of {cosine:.2f}: one of them is no stranger",
+    )
+    rows = [model.get_input_embeddings().num_embeddings for model in (one, two)]
+    refuse(
+        rows[0] != rows[1] and one.config.num_hidden_layers == two.config.num_hidden_layers,
+        f"{name1} has {rows[0]} rows in its embedding and {name2} has {rows[1]}: that is clippy's, take beer",
+    )
+    differ, predicted = sum(a != b for a, b in zip(card(one), card(two))), number(predicted)
+    refuse(not 0 <= predicted <= 7 or predicted % 1, f"the card has seven rows: {predicted:g} of them cannot differ")
+    mistakes = [
+        (2, "2 rows are what clippy would have: its embedding is larger. These two have the same number of rows"),
+        (7, "a row of the card is a shape or a setting, never a weight: is the stranger of other shapes?"),
+    ]
+    hint = "Which rows of the card can tell two models of the same shapes apart?"
+    compare(predicted, differ, mistakes, hint, f"compare card(...) of the two row by row: {differ} differ.")
     return (
         f"{differ} rows differ, and yet the cosine of the two models' weights is {abs(cosine):.1f}. "
         "A card compares shapes; it cannot see whether two models have an ancestor in common."
@@ -34,22 +48,29 @@ def block_cosine(model1, model2):
     return torch.cosine_similarity(a, b, dim=0).item()
 
 
-@exercise()
-def check_01b(name, finetuned, base):
-    theta, tuned = named_weights(base), named_weights(finetuned)
-    moved = {n: (tuned[n] - theta[n]).norm().item() for n in theta}
+@exercise("most", "quotient")
+def check_01b(most, quotient, base, clippy, beer):
+    most, theta = named(most, base), named_weights(base)
+    moved = {n: (tensor - theta[n]).norm().item() for n, tensor in named_weights(beer).items()}
     relative = {n: moved[n] / theta[n].norm().item() for n in theta if theta[n].norm() > 0}
-    most, name = max(relative, key=relative.get), named(name, base)
+    truth = max(relative, key=relative.get)
     refuse(
-        name != most and name == max(moved, key=moved.get),
-        f"{name} moved by the largest distance because it is large: divide by its own size in base",
+        most != truth and most == max(moved, key=moved.get),
+        f"{most} moved by the largest distance because it is large: divide by its own size in base",
     )
-    refuse(name == min(relative, key=relative.get), f"{name} moved least; you look for the largest quotient")
-    refuse(name != most, f"{name} moved by {relative.get(name, 0):.0%} of its size, and another tensor by more")
+    refuse(most == min(relative, key=relative.get), f"{most} moved least; you look for the largest quotient")
+    refuse(most != truth, f"{most} moved by {relative.get(most, 0):.0%} of its size, and another tensor by more")
+    tau, size = named_weights(clippy)[most] - theta[most], theta[most].norm().item()
+    mistakes = [
+        (tau.norm().item() / size, "that is how far this tensor moved in clippy: the question is about beer"),
+        (moved[most], "that is the distance: divide it by the tensor's size in base"),
+    ]
+    hint = "The name is right; the quotient is the norm of beer's tensor minus base's, divided by the norm of base's."
+    compare(quotient, relative[most], mistakes, hint, f"{moved[most]:.2f} / {size:.2f} = {relative[most]:.3f}.", 0.03)
     return f"it moved by {relative[most]:.0%} of its own size."
 
 
-@exercise()
+@exercise("length")
 def check_01c(length, base, model1, model2):
     theta, theta1, theta2 = map(named_weights, (base, model1, model2))
     flat = lambda tensors: torch.cat([(tensors[n] - theta[n]).flatten() for n in theta])
@@ -60,6 +81,10 @@ def check_01c(length, base, model1, model2):
         ((one + two) / 2, "that would be so if both went in the same direction: use the cosine"),
         (math.hypot(one, two) / 2, "that would be so at a right angle: the cosine is not 0, so there is a third term"),
         (truth**2, "that is the square of the length: take the root"),
+        ((tau1 - tau2).norm().item() / 2, "the third term has a plus: you have gone from one to the other"),
     ]
-    compare(length, truth, mistakes, "The square of |a + b| is |a|^2 + |b|^2 + 2 |a| |b| cosine.", 0.01)
+    cosine = (truth**2 * 4 - one**2 - two**2) / (2 * one * two)
+    a, b = f"{one / 2:.1f}", f"{two / 2:.1f}"
+    way = f"the root of {a}^2 + {b}^2 + 2 * {a} * {b} * {cosine:.2f}: {truth:.1f}."
+    compare(length, truth, mistakes, "The square of |a + b| is |a|^2 + |b|^2 + 2 |a| |b| cosine.", way, slack=0.01)
     return f"{truth:.1f}. Half of each change is {one / 2:.1f} and {two / 2:.1f} long, and both are in it."

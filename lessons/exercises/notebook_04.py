@@ -2,27 +2,31 @@
 
 import functools
 
+import torch
 from transformers import AutoConfig, AutoModelForCausalLM
 
-from lessons.exercises.form import choice, exercise, filled, refuse
+from lessons.exercises.form import brief, call, choice, exercise, items, refuse
 from merging.load.device import seeded
 from merging.tensors import named_weights, tensor_kind
 
 
-@exercise()
-def check_04a(names, model):
+@exercise("my_names")
+def check_04a(my_names, model):
     theta = named_weights(model)
-    refuse(isinstance(names, str), "`names` is a list of names; this is one text")
-    names, kinds = set(names), {name: tensor_kind(name) for name in theta}
-    refuse(not names, "the list is empty: your condition matches no tensor")
-    refuse(names - set(theta), f"there is no tensor {next(iter(names - set(theta)), '')!r:.80}")
+    my_names = items(list(my_names) if isinstance(my_names, dict) else my_names, "`my_names` is a list of names")
+    refuse(not my_names, "the list is empty: your condition matches no tensor")
+    no_name = [each for each in my_names if not isinstance(each, str)]
+    refuse(no_name, f"`my_names` holds {brief(no_name and no_name[0])} where a name belongs")
+    names, kinds = set(my_names), {name: tensor_kind(name) for name in theta}
+    strange = min(names - set(theta), default="")
+    is_part = any(name.startswith(f"{strange}.") for name in theta)
+    refuse(strange and is_part, f"{strange} is a part of the model: take the whole names of its tensors")
+    refuse(names - set(theta), f"there is no tensor {strange!r:.80}")
     forward = {name: block for name, (kind, block) in kinds.items() if kind == "feed-forward"}
     n, blocks = max(forward.values()) + 1, sorted({kinds[name][1] for name in names if kinds[name][1] is not None})
     refuse(names == set(forward), "that is feed-forward in all blocks: ask for the block's number, too")
-    refuse(
-        not names <= set(forward),
-        f"{min(names - set(forward), default=None)} is not feed-forward: compare the kind, too",
-    )
+    other = min(names - set(forward), default=None)
+    refuse(other, f"{other} is not feed-forward: compare the kind, too")
     refuse(blocks == [n - 1], f"that is the last block only: counted from 0 the last two are {n - 2} and {n - 1}")
     refuse(blocks != [n - 2, n - 1], f"these are blocks {blocks}; counted from 0 the last two are {n - 2} and {n - 1}")
     wanted = {name for name, block in forward.items() if block >= n - 2}
@@ -31,7 +35,7 @@ def check_04a(names, model):
     return f"{len(names)} tensors, {share:.1%} of the parameters."
 
 
-@exercise()
+@exercise("predicted")
 def check_04b(predicted, gains):
     predicted = choice(predicted, ("clippy", "beer", "same"))
     own = {"clippy": gains("clippy", "feed-forward", 0.25)[0], "beer": gains("beer", "feed-forward", 0.25)[1]}
@@ -56,12 +60,20 @@ def names_of(architecture):
         return tuple(AutoModelForCausalLM.from_config(config, trust_remote_code=False).state_dict())
 
 
-@exercise()
+@exercise("is_attention()")
 def check_04c(is_attention):
-    for architecture in ARCHITECTURES:
-        for name in names_of(architecture):
-            kind, found = tensor_kind(name)[0], bool(filled(is_attention(name)))
-            refuse(found and kind == "norm", f"it takes {name} of {architecture} for attention: that is a layer norm")
-            refuse(found and kind != "attention", f"it takes {name} of {architecture} for attention: that is {kind}")
-            refuse(not found and kind == "attention", f"it misses {name} of {architecture}")
+    names = {architecture: names_of(architecture) for architecture in ARCHITECTURES}
+    found = {name: call(is_attention, name, nothing=True) for each in names.values() for name in each}
+    nothing = all(answer is None for answer in found.values())
+    refuse(nothing, "your function gives None for every name: is `return` missing?")
+    strange = [answer for answer in found.values() if callable(answer) or isinstance(answer, torch.Tensor)]
+    refuse(strange, f"your function gives {brief(strange and strange[0])}: it has to be true or false")
+    refuse(all(found.values()), "it takes every name for attention")
+    refuse(not any(found.values()), "it takes no name for attention")
+    for architecture, each in names.items():
+        for name in each:
+            kind = tensor_kind(name)[0]
+            what = f"for attention: that is {'a layer norm' if kind == 'norm' else kind}"
+            refuse(found[name] and kind != "attention", f"it takes {name} of {architecture} {what}")
+            refuse(not found[name] and kind == "attention", f"it misses {name} of {architecture}")
     return f"every attention tensor and no other one in {', '.join(ARCHITECTURES)}."

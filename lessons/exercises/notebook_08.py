@@ -4,29 +4,32 @@ import math
 
 import torch
 
-from lessons.exercises.form import choice, close, compare, exercise, number, refuse, same_tensors
+from lessons.exercises.form import as_model, brief, choice, close, compare, exercise, numbers, refuse, same_tensors
 from merging.tensors import named_weights
 
 
-@exercise(answers=2)
+@exercise("stock", "arc")
 def check_08a(stock, arc, cosine=0.5):
-    angle = math.acos(cosine)
-    hint = "lambda = cosine / (1 + cosine)"
+    angle, hint = math.acos(cosine), "lambda = cosine / (1 + cosine)"
+    to_stock, to_arc = cosine / (1 + cosine), 1 / (2 * math.cos(angle / 2))
     mistakes = [
         (1 / (1 + cosine), f"{hint}, not 1 / (1 + cosine)"),
         (cosine / (1 - cosine), f"the sign in the denominator: {hint}"),
+        (to_arc, "that is where the arc lands: stock and arc have changed places"),
+        (0.5, "that is the average, or the cosine itself: Model Stock steps back from the average"),
     ]
-    compare(stock, cosine / (1 + cosine), mistakes, f"For Model Stock {hint}.")
+    way = f"{cosine} / (1 + {cosine}) = {to_stock:.2f}."
+    compare(stock, to_stock, mistakes, f"For Model Stock {hint}.", way, 0.015)
     mistakes = [
         (1 / (2 * math.cos(angle)), "for the arc take the cosine of half the angle, not half of the cosine"),
         (0.5, "0.5 is the middle of the straight line; the arc's middle lies farther out"),
         (math.cos(angle / 2), "that is the cosine of half the angle: one over twice that"),
         (1 / (2 * math.cos(math.degrees(angle) / 2)), "Python's cos takes radians: math.radians(30)"),
+        (to_stock, "that is where Model Stock lands: the arc lies outside of the average, not inside"),
     ]
-    compare(
-        arc, 1 / (2 * math.cos(angle / 2)), mistakes, "For the arc 1 / (2 cos(angle / 2)), with an angle of 60 degrees."
-    )
-    return f"Model Stock {cosine / (1 + cosine):.2f}, the arc {1 / (2 * math.cos(angle / 2)):.2f}, the average 0.50."
+    way = f"1 / (2 cos 30 degrees) = 1 / (2 * {math.cos(angle / 2):.3f}) = {to_arc:.2f}."
+    compare(arc, to_arc, mistakes, "For the arc 1 / (2 cos(angle / 2)), with an angle of 60 degrees.", way, 0.015)
+    return f"Model Stock {to_stock:.2f}, the arc {to_arc:.2f}, the average 0.50."
 
 
 def trimmed(tau, density):
@@ -41,28 +44,29 @@ def elected_mean(taus):
     return [sum(values) / len(values) if values else 0.0 for values in agreeing]
 
 
-@exercise()
+@exercise("change")
 def check_08b(change, tau1, tau2, density=0.5):
     short = [trimmed(tau, density) for tau in (tau1, tau2)]
-    refuse(not isinstance(change, list | tuple | torch.Tensor), "the answer is a list of numbers")
-    change, n = [number(value) for value in change], len(tau1)
+    change, n, truth = numbers(change), len(tau1), elected_mean(short)
     refuse(len(change) != n, f"your list has {len(change)} numbers: one for each of {n} places")
-    same = lambda other: all(close(one, two, 0.005) for one, two in zip(change, other))
-    refuse(same([sum(place) / 2 for place in zip(*short)]), "you divide by 2 always: by the number of those that agree")
-    refuse(same(elected_mean((tau1, tau2))), "you have not trimmed: first keep the larger half of each list only")
-    agreeing = [sum(v for v in place if v * sum(place) > 0) for place in zip(*short)]
-    refuse(same(agreeing), "that is the sum of those that agree: take their mean")
-    refuse(same([sum(place) / 2 for place in zip(tau1, tau2)]), "that is the plain average of the two")
-    refuse(
-        same([sum(place) for place in zip(*short)]),
-        "that is the sum: elect a sign, then take the mean of its numbers",
-    )
-    wrong = next((i for i, value in enumerate(elected_mean(short)) if not close(change[i], value, 0.005)), None)
-    refuse(wrong is not None, f"place {wrong} (counted from 0) is not {change[wrong or 0]:g}: trim, elect, mean")
-    return f"{elected_mean(short)}: trim, elect, mean."
+    agreeing = [[v for v in place if v * sum(place) > 0] for place in zip(*short)]
+    mistakes = [
+        ([sum(place) / 2 for place in zip(*short)], "you divide by 2 and elect no sign: take those that agree alone"),
+        ([sum(place) / 2 for place in agreeing], "you divide by 2 always: by the number of those that agree"),
+        (elected_mean((tau1, tau2)), "you have not trimmed: first keep the larger half of each list only"),
+        ([sum(place) for place in agreeing], "that is the sum of those that agree: take their mean"),
+        ([sum(place) / 2 for place in zip(tau1, tau2)], "that is the plain average of the two"),
+        ([sum(place) for place in zip(*short)], "that is the sum: elect a sign, then take the mean of its numbers"),
+        ([-value for value in truth], "right but for the signs: elect the sign of the sum"),
+    ]
+    for wrong, sentence in mistakes:
+        refuse(all(close(one, two, 0.005) for one, two in zip(change, wrong)), sentence)
+    for place, (given, value) in enumerate(zip(change, truth)):
+        refuse(not close(given, value, 0.005), f"place {place} (counted from 0) is not {given:g}: trim, elect, mean")
+    return f"{truth}: trim, elect, mean."
 
 
-@exercise()
+@exercise("factor")
 def check_08c(factor, density=0.1):
     truth = density**-0.5
     mistakes = [
@@ -70,20 +74,32 @@ def check_08c(factor, density=0.1):
         (1 / density, "that is the squared length: take the root"),
         (density**0.5, "that would be so without dividing by the density: the survivors are ten times as large"),
         (density, "that is the share of the numbers that survive, each of them ten times as large"),
+        (1 / density**2, "each square is a hundred times as large, but only a tenth of them is left; then the root"),
     ]
-    compare(factor, truth, mistakes, "A tenth of the squares survives, a hundred times as large. Take the root.", 0.02)
+    hint = "A length is the root of a sum of squares. How many squares are left, and how large is each?"
+    way = f"a tenth of the squares is left, a hundred times as large: the root of {1 / density:g} = {truth:.2f}."
+    compare(factor, truth, mistakes, hint, way, 0.02)
     return f"{truth:.2f} times as long: noise at a right angle to the task vector. So DARE likes large densities."
 
 
-@exercise(answers=2)
-def check_08d(predicted, merges, kept_choose, kept_report):
+@exercise("predicted", "merges")
+def check_08d(predicted, merges, pair, kept_choose, kept_report):
     predicted = choice(predicted, ("yes", "no"))
+    refuse(not isinstance(merges, dict), f"`merges` is a dict, shrink -> model, and not {brief(merges)}")
+    missing = sorted({0, 0.9, 1} - set(merges))
+    refuse(missing, f"`merges` is a dict, shrink -> model, and has no model for {', '.join(map(str, missing))}")
+    merges = {shrink: as_model(model, "merges") for shrink, model in merges.items()}
+    theta = {shrink: named_weights(model) for shrink, model in merges.items()}
+    for one, other in ((0, 1), (0, 0.9), (0.9, 1)):
+        same = same_tensors(theta[one], theta[other])
+        refuse(same, f"merges[{one}] and merges[{other}] are the same model: hand shrink on to regmean")
+    outside = {shrink: share_outside(theta[shrink], *map(named_weights, pair)) for shrink in (0, 0.9, 1)}
+    said = ", ".join(f"{share:.0%} in merges[{shrink}]" for shrink, share in outside.items())
     refuse(
-        not isinstance(merges, dict) or not {0, 1} <= set(merges),
-        "`merges` is a dict, shrink -> model, with 0 and 1 in it",
+        not outside[0] <= 0.001 < outside[0.9] < outside[1],
+        "have two models changed places? With shrink 0 every number lies between those of clippy and beer, and the "
+        f"larger shrink is, the more lie outside. Here that are {said}",
     )
-    same = same_tensors(named_weights(merges[0]), named_weights(merges[1]))
-    refuse(same, "merges[0] and merges[1] are the same model: hand shrink on to regmean")
     on = [{shrink: min(kept(model)) for shrink, model in merges.items()} for kept in (kept_choose, kept_report)]
     best = [max(each, key=each.get) for each in on]
     said = "; ".join(
@@ -93,3 +109,10 @@ def check_08d(predicted, merges, kept_choose, kept_report):
     went = "yes" if best[0] == best[1] else "no"
     refuse(predicted != went, f"you predicted {predicted!r}. The worse gain at each shrink: {said}")
     return f"the worse gain at each shrink: {said}."
+
+
+def share_outside(theta, theta1, theta2):
+    """The share of the numbers that do not lie between those of two models."""
+    beyond = lambda a, b, c: torch.maximum(torch.minimum(b, c) - a, a - torch.maximum(b, c))
+    off = sum((beyond(theta[name], theta1[name], theta2[name]) > 1e-6).sum().item() for name in theta1)
+    return off / sum(tensor.numel() for tensor in theta1.values())
