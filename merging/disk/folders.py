@@ -9,9 +9,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
-from safetensors import SafetensorError
 
-from merging.errors import MergeError
+from merging.errors import LoadError, MergeError
 from merging.load.memory import in_words
 from merging.paths import flush, flush_entry, remove
 
@@ -143,8 +142,9 @@ def check_destination(destination, overwrite, nbytes):
 
 
 def system_error(error):
-    """The number that the system gave an error, or None; the safetensors library has it in its text only."""
-    in_text = re.search(r"\(os error (\d+)\)", str(error)) if isinstance(error, SafetensorError) else None
+    """The number that the system gave an error, or None; libraries written in Rust have it in their text only."""
+    ours = isinstance(error, (LoadError, MergeError))
+    in_text = None if ours else re.search(r"\(os error (\d+)\)", str(error))
     return int(in_text[1]) if in_text else getattr(error, "errno", None)
 
 

@@ -14,7 +14,7 @@ from transformers.pytorch_utils import Conv1D
 
 from merging.checks import is_number
 from merging.errors import LoadError, out_of_memory
-from merging.load.files import SMALL, check_own, read_object
+from merging.load.files import SMALL, check_own, read_object, reason
 from merging.load.limits import first_match
 from merging.load.memory import does_not_fit
 
@@ -70,8 +70,7 @@ def merge_adapter(label, folder, base):
     except Exception as error:
         if out_of_memory(error):
             raise LoadError(does_not_fit(label, base.device)) from None
-        reason = str(error).strip().split("\n")[0]
-        raise LoadError(f"Model {label!r}: peft cannot add {folder} to its base: {reason}") from None
+        raise LoadError(f"Model {label!r}: peft cannot add {folder} to its base: {reason(error)}") from None
     pairs = sum(name.endswith("lora_A.weight") for name in tensors)
     merged.requires_grad_(True)  # peft froze the base's weights, to train the adapter's alone
     print(f"{label}: a LoRA adapter of rank {config.get('r')}, added to {pairs} matrices of its base")
@@ -122,12 +121,14 @@ def adapter_tensors(label, folder):
     if not list(Path(folder).glob("adapter_model.*")):
         raise LoadError(f"Model {label!r}: {folder} lacks adapter_model.safetensors. Download the adapter again.")
     try:
-        return load_peft_weights(str(folder), device="cpu")
+        tensors = load_peft_weights(str(folder), device="cpu")
     except Exception as error:
-        reason = str(error).splitlines()[0]
         raise LoadError(
-            f"Model {label!r}: the weights in {folder} are damaged ({reason}). Download it again."
+            f"Model {label!r}: the weights in {folder} are damaged ({reason(error)}). Download it again."
         ) from None
+    if not isinstance(tensors, dict) or not all(getattr(t, "ndim", 0) for t in tensors.values()):
+        raise LoadError(f"Model {label!r}: the weights in {folder} are no tensors. Download it again.")
+    return tensors
 
 
 def check_adapter(label, folder, tensors, base):

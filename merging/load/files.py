@@ -7,7 +7,7 @@ import stat
 from collections import Counter
 from pathlib import Path
 
-from transformers import AutoConfig
+from transformers import AutoConfig, AutoTokenizer
 
 from merging.errors import LoadError
 from merging.load.limits import MOST_LAYERS, excess, kernel
@@ -174,6 +174,28 @@ def check_files(folder):
     check_tokenizer(folder)
 
 
+# Runs of each character that a pattern may stumble over.
+PROBE = "".join(64 * chr(i) + "\n" for i in range(32, 127))
+
+
+def read_tokenizer(folder, **options):
+    """The tokenizer of a folder, without running code that comes with it. Raises LoadError if its library gives up."""
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False, **options)
+        backend = getattr(tokenizer, "backend_tokenizer", None)
+        if backend and backend.normalizer:
+            backend.normalizer.normalize_str(PROBE)
+        if backend and backend.pre_tokenizer:
+            backend.pre_tokenizer.pre_tokenize_str(PROBE)
+        return tokenizer
+    except BaseException as error:
+        if type(error).__name__ != "PanicException":  # of Rust, which no `except Exception` catches
+            raise
+        raise LoadError(
+            f"the tokenizer in {folder} cannot split text ({reason(error)}). Take another release"
+        ) from None
+
+
 def has_tokenizer(names):
     """True if a folder with files of these names has all that makes a tokenizer."""
     return bool(
@@ -220,10 +242,12 @@ def is_installed(package):
 def reason(error, folder=None):
     """What an error of another library says, on one line and not too long; folder: what it was reading.
 
-    transformers' advice to run code that comes with a model is replaced by who asks for which code.
+    The advice to run code that comes with a model is replaced by who asks for which code.
     """
     if folder and "trust_remote_code" in str(error):
         return asks_for_code(Path(folder))
+    if "weights_only" in str(error):  # torch's advice would run what is in the file
+        return "its .bin file is damaged or holds more than numbers, which could be code: take a release in safetensors"
     return f"{' '.join(str(error).split()) or type(error).__name__:.300}"
 
 

@@ -19,10 +19,10 @@ from typing import NamedTuple
 import torch
 from filelock import FileLock, Timeout
 from huggingface_hub import constants
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoModelForCausalLM
 
 from merging.errors import LoadError, printable
-from merging.load.files import check_own
+from merging.load.files import check_own, read_tokenizer
 from merging.load.limits import MOST_LAYERS
 from merging.load.memory import in_words
 from merging.load.quiet import quiet
@@ -223,7 +223,7 @@ def numbers(label, file):
         with quiet(), tempfile.TemporaryDirectory() as empty:
             options = dict(gguf_file=str(file.resolve()), trust_remote_code=False)
             model = AutoModelForCausalLM.from_pretrained(empty, dtype=torch.float16, **options)
-            tokenizer = AutoTokenizer.from_pretrained(empty, **options)
+            tokenizer = read_tokenizer(empty, gguf_file=str(file.resolve()))
     except Exception as error:
         raise cannot_read(label, file, error) from None
     # What remains of the quantisation makes save_pretrained refuse, although the weights are plain numbers now.

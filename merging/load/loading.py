@@ -9,12 +9,12 @@ import torch
 from huggingface_hub import HfApi, constants, snapshot_download, try_to_load_from_cache
 from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
 from huggingface_hub.utils import logging as hub_logging
-from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig, GPTNeoForCausalLM
+from transformers import AutoModelForCausalLM, GenerationConfig, GPTNeoForCausalLM
 
 from merging.errors import LoadError, MergeError, enough_memory, out_of_memory
 from merging.load.adapters import CONFIG, base_of, is_adapter, merge_adapter
 from merging.load.device import check_device, get_device, seeded
-from merging.load.files import PACKED, check_files, has_tokenizer, read_config, reason
+from merging.load.files import PACKED, check_files, has_tokenizer, read_config, read_tokenizer, reason
 from merging.load.gguf import Packaged, dequantised, gguf_file, package_file
 from merging.load.memory import bare_tensors, check_memory, does_not_fit, float32_bytes
 from merging.load.quiet import quiet
@@ -105,7 +105,7 @@ def find_folder(label, source, weights=True):
     """
     if isinstance(source, Packaged):
         return dequantised(label, package_file(label, source))
-    folder = Path(source).expanduser()
+    folder = local_path(label, source)
     if folder.suffix == ".gguf" and folder.is_file():
         return dequantised(label, folder)
     if folder.is_dir():
@@ -118,6 +118,20 @@ def find_folder(label, source, weights=True):
             "is one of the embedded trio."
         )
     return _cached(source, weights) or _download(label, source, weights)
+
+
+def local_path(label, source):
+    """The path that a source is, if it is one. Raises LoadError for one that cannot be looked at."""
+    try:
+        path = Path(source).expanduser()
+        next(path.iterdir() if path.is_dir() else iter(()), None)
+        return path
+    except (OSError, RuntimeError, TypeError) as error:  # no permission, too long; ~nobody; no text at all
+        why = error.strerror if isinstance(error, OSError) else error
+        raise LoadError(
+            f"Model {label!r}: {source!s:.200} is no folder that can be looked at ({why}). Give the path of a folder "
+            "that you may read, or a Hub id."
+        ) from None
 
 
 def _cached(hub_id, weights):
@@ -198,7 +212,7 @@ def _load(label, folder, device):
             model, info = AutoModelForCausalLM.from_pretrained(
                 folder, config=config, dtype=torch.float32, output_loading_info=True, trust_remote_code=False
             )
-            tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+            tokenizer = read_tokenizer(folder)
     except Exception as error:
         if out_of_memory(error):
             raise LoadError(does_not_fit(label, "cpu")) from None

@@ -2,12 +2,10 @@
 
 from typing import NamedTuple
 
-from transformers import AutoTokenizer
-
 from merging.checks import ARCHITECTURE, config_setting
 from merging.errors import LoadError, printable
 from merging.load.adapters import adapter_config, base_of, is_adapter
-from merging.load.files import check_files, read_config, reason
+from merging.load.files import check_files, read_config, read_tokenizer, reason
 from merging.load.gguf import cache
 from merging.load.loading import find_folder
 from merging.load.memory import bare_tensors, float32_bytes, in_words
@@ -49,11 +47,13 @@ def preflight(sources):
         try:
             check_files(folder)
             configs[label] = read_config(folder)
-            tokenizers[label] = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+            tokenizers[label] = read_tokenizer(folder)
         except Exception as error:
             raise LoadError(
                 f"Model {label!r}: transformers cannot read its config or tokenizer: {reason(error, folder)}"
             ) from None
+        if config_setting(configs[label], "vocab_size") is None:
+            refusals.append(f"{label} is a {configs[label].model_type}, no model of language. Merge models that write.")
         if getattr(configs[label], "quantization_config", None):
             refusals.append(
                 f"{label} is quantised: its numbers are codes, and the average of two codes means nothing. Take the "
@@ -87,7 +87,9 @@ QUESTIONS = {
     "width": lambda config, tokenizer: config_setting(config, "hidden_size"),
     "vocabulary rows": lambda config, tokenizer: config_setting(config, "vocab_size"),
     "tokens in the tokenizer": lambda config, tokenizer: len(tokenizer),
-    "output layer": lambda config, tokenizer: "the embedding" if config.tie_word_embeddings else "its own",
+    "output layer": lambda config, tokenizer: (
+        "the embedding" if config_setting(config, "tie_word_embeddings") else "its own"
+    ),
     "stored as": lambda config, tokenizer: str(config.dtype or "unknown").removeprefix("torch."),
     "quantised": lambda config, tokenizer: "yes" if getattr(config, "quantization_config", None) else "no",
     "chat template": lambda config, tokenizer: "yes" if tokenizer.chat_template else "no",
@@ -124,6 +126,8 @@ def _differences(first, config1, label, config2):
 def _vocabularies(first, config1, tokenizer1, label, config2, tokenizer2):
     """(refusals, notes) on two vocabularies."""
     rows1, rows2 = (config_setting(config, "vocab_size") for config in (config1, config2))
+    if rows1 is None or rows2 is None:  # a model without words
+        return [], []
     rows = min(rows1, rows2)
     words1, words2 = (
         {word: i for word, i in tokenizer.get_vocab().items() if i < rows} for tokenizer in (tokenizer1, tokenizer2)

@@ -4,13 +4,16 @@ The doors: a model's folder, an adapter, a GGUF file, a merge from disk to disk.
 """
 
 import ast
+import errno
 import json
 import os
+import pathlib
 import shutil
 import struct
 import sys
 
 import pytest
+import torch
 import transformers
 from bounds import bounded
 from peft import PeftModel
@@ -390,3 +393,73 @@ def test_ranks_and_alphas_by_pattern_are_those_that_peft_uses(tmp_path):
 def test_a_pattern_is_matched_as_peft_matches_it(pattern, name, found):
     assert (first_match([pattern], [name])[name] == pattern) is found
     assert (get_pattern_key([pattern], name) == pattern) is found
+
+
+# --- one sentence -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["clip", "vit", "rag", "encoder-decoder", "wav2vec2"])
+def test_preflight_of_what_is_no_model_of_language(model, llama, kind):
+    (model / "config.json").write_text(json.dumps(dict(model_type=kind)))
+    for sources in ({"mine": model, "own": llama}, {"own": llama, "mine": model}, {"mine": model, "again": model}):
+        card = within_bounds(preflight)(sources)
+        assert len({len(row) for row in card.rows}) == 1 and (card.refusals or len(sources) > len({*sources.values()}))
+
+
+@posix
+@pytest.mark.parametrize(
+    "source", ["./loop", "x" * 5_000, "~nobody_of_this_name/x", "a\0b", None, 3, "closed/in"], ids=range(7)
+)
+@doors
+def test_an_odd_path(model, tmp_path, monkeypatch, source, door):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "loop").symlink_to("loop")
+    denied = PermissionError(errno.EACCES, "Permission denied")
+    is_dir = pathlib.Path.is_dir
+    deny = lambda path, **options: raise_(denied) if path.name == "in" else is_dir(path, **options)
+    monkeypatch.setattr(pathlib.Path, "is_dir", deny)
+    refused(lambda: door(source), "Model 'mine': ")
+
+
+def raise_(error):
+    raise error
+
+
+@doors
+@pytest.mark.parametrize("part", ["pre_tokenizer", "normalizer"])
+def test_a_pattern_that_makes_the_tokenizers_library_give_up(model, door, part, capfd):
+    words = json.loads((model / "tokenizer.json").read_text())
+    pattern = dict(pattern={"Regex": "(x+x+)+y"})
+    kinds = {"pre_tokenizer": dict(type="Split", behavior="Isolated", invert=False), "normalizer": dict(type="Replace")}
+    words[part] = kinds[part] | pattern | (dict(content="z") if part == "normalizer" else {})
+    (model / "tokenizer.json").write_text(json.dumps(words))
+    refused(lambda: door(model), "'mine'", "cannot split text", "retry-limit")
+
+
+def code(folder):
+    """Weights that would run a command if they were read as Python reads such files."""
+
+    class Command:
+        def __reduce__(self):
+            return os.system, (f"touch {folder / 'made'}",)
+
+    return {"a": Command()}
+
+
+def test_code_among_weights_is_not_run_and_nobody_is_advised_to_run_it(model, lora, tmp_path):
+    (model / "model.safetensors").unlink()
+    torch.save(code(tmp_path), model / "pytorch_model.bin")
+    said = refused(lambda: DOORS["load_models"](model), "'mine'", "take a release in safetensors")
+    folder = shutil.copytree(lora, tmp_path / "copy")
+    (folder / "adapter_model.safetensors").unlink()
+    torch.save(code(tmp_path), folder / "adapter_model.bin")
+    said += refused(lambda: DOORS["load_models"](folder), "'mine'", "take a release in safetensors")
+    assert "weights_only" not in said and not (tmp_path / "made").exists()
+
+
+@pytest.mark.parametrize("tensors", [{}, {"x.lora_A.weight": 3}, [1], {"x.lora_A.weight": torch.tensor(1.0)}], ids=str)
+def test_an_adapter_that_holds_no_tensors(lora, tmp_path, tensors):
+    folder = shutil.copytree(lora, tmp_path / "copy")
+    (folder / "adapter_model.safetensors").unlink()
+    torch.save(tensors, folder / "adapter_model.bin")
+    refused(lambda: DOORS["load_models"](folder), "'mine'", folder)
