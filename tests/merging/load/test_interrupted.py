@@ -5,13 +5,13 @@ import sys
 
 import pytest
 import torch
+import transformers
 from hub import environment, serve, write_checkpoints
 from transformers import logging as transformers_logging
 
 from helpers import bits_per_byte, generate_text, merge_models
 from lessons.views import explorers
 from lessons.views.explorers import mixing_desk
-from merging.load import loading
 from merging.load.loading import load_models
 from merging.tensors import named_weights
 
@@ -34,9 +34,9 @@ def interrupted(monkeypatch, owner, name, at, call):
 
 def test_while_a_model_is_loaded(folder, monkeypatch):
     level, threads = transformers_logging.get_verbosity(), torch.get_num_threads()
-    for name in ("AutoModelForCausalLM", "AutoTokenizer"):
+    for owner in (transformers.AutoModelForCausalLM, transformers.AutoTokenizer):
         load = lambda: load_models({"mine": folder}, device="cpu")
-        interrupted(monkeypatch, getattr(loading, name), "from_pretrained", 1, load)
+        interrupted(monkeypatch, owner, "from_pretrained", 1, load)
         assert transformers_logging.get_verbosity() == level and torch.get_num_threads() == threads
         assert transformers_logging.is_progress_bar_enabled()
         load()
