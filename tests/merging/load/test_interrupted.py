@@ -13,6 +13,7 @@ from helpers import bits_per_byte, generate_text, merge_models
 from lessons.views import explorers
 from lessons.views.explorers import mixing_desk
 from merging.load.loading import load_models
+from merging.paths import ROOT
 from merging.tensors import named_weights
 
 
@@ -98,6 +99,7 @@ DOWNLOAD = """
 import os, signal
 import huggingface_hub.file_download as download
 from merging.load.loading import load_models
+from merging.paths import ROOT
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # which a process in the background does not have
 asked, get = [], download.http_get
@@ -124,7 +126,7 @@ def test_while_weights_are_downloaded(tmp_path):
     with serve(tmp_path / "checkpoints") as (endpoint, _):
         done = subprocess.run(
             [sys.executable, "-c", DOWNLOAD],
-            cwd=loading.ROOT,
+            cwd=ROOT,
             env=environment(endpoint, tmp_path / "home"),
             capture_output=True,
             text=True,
