@@ -9,7 +9,6 @@ A row of the tables in results.md begins with its name in ROWS.
 
 import argparse
 import copy
-import json
 import os
 import platform
 import re
@@ -31,17 +30,14 @@ BIG = dict(vocab_size=50257, hidden_size=2048, num_layers=18, num_heads=16, atte
 # name -> (what is timed, its floor in floors of two reads and a write)
 MEMORY = {
     "floor": ("one `torch.add(out=)` over the same bytes", 1),
-    "merge": ("`merge_models(out=)`", 1),
-    "four": ("`average_models(out=)` of 4 models: 4 reads and a write", 5 / 3),
+    "merge": ("`merge_models(out=)`, which looks for NaN and infinity first", 1),
+    "into": ("`merge_into`, the same without any check", 1),
+    "four": ("`average_models(out=)` of 4 models: 4 reads and a write, after the check's 4 reads", 5 / 3),
+    "new": ("`average_models` of the 4 into a new model", 5 / 3),
     "block": ("`merge_into` for one block", 1),
     "loop": ("naive: a loop of `copy_(a * x + b * y)`", 1),
     "load": ("naive: dict comprehension and `load_state_dict`", 1),
     "copies": ("naive: the same after a deepcopy", 1),
-}
-FRESH = {
-    "four_first": ("the first `average_models(out=)` of 4 models", 5 / 3),
-    "four_second": ("the second", 5 / 3),
-    "four_new": ("`average_models` of the 4 into a new model", 5 / 3),
 }
 IMPORTS = {
     "import_torch": ("`import torch`", "import torch"),
@@ -51,7 +47,7 @@ IMPORTS = {
     ),
     "import_helpers": ("`import helpers`, which needs both", "import helpers"),
 }
-ROWS = {**MEMORY, **FRESH, **IMPORTS, **disk.ROWS, **methods.ROWS, **real_model.ROWS}
+ROWS = {**MEMORY, **IMPORTS, **disk.ROWS, **methods.ROWS, **real_model.ROWS}
 
 
 @torch.no_grad()
@@ -68,13 +64,8 @@ def naive_load(one, other, out):
     out.load_state_dict({name: 0.3 * theta + 0.7 * theirs[name] for name, theta in one.state_dict().items()})
 
 
-@torch.no_grad()
-def naive_copy(one, other, out):
-    naive_load(one, other, copy.deepcopy(one))
-
-
 def in_memory(settings, rounds, device):
-    """name -> median seconds of the rows in MEMORY, in their order: `out` is given, and all checks are behind."""
+    """name -> median seconds of the rows in MEMORY, in their order."""
     *parents, out = [random_model(settings, seed, device) for seed in range(5)]
     one, other = parents[:2]
     n = sum(parameter.numel() for parameter in one.parameters())
@@ -84,11 +75,13 @@ def in_memory(settings, rounds, device):
         rounds,
         floor=lambda: torch.add(a, b, out=c),
         merge=lambda: helpers.merge_models(one, other, 0.3, out=out),
+        into=lambda: helpers.merge_into(out, [one, other], [0.3, 0.7]),
         four=lambda: helpers.average_models(parents, [0.4, 0.3, 0.2, 0.1], out=out),
+        new=lambda: helpers.average_models(parents, [0.4, 0.3, 0.2, 0.1]),
         block=lambda: helpers.merge_into(out, [one, other], [0.3, 0.7], block),
         loop=lambda: naive_loop(one, other, out),
         load=lambda: naive_load(one, other, out),
-        copies=lambda: naive_copy(one, other, out),
+        copies=lambda: naive_load(one, other, copy.deepcopy(one)),
     )
 
 
@@ -100,32 +93,6 @@ def on_one_thread(action, *arguments):
         return action(*arguments)
     finally:
         torch.set_num_threads(threads)
-
-
-def first_merges(settings, device):
-    """name -> seconds of the rows in FRESH and of the floor, for a process that has merged nothing yet."""
-    *parents, out = [random_model(settings, seed, device) for seed in range(5)]
-    a, b, c = (torch.rand(sum(p.numel() for p in out.parameters()), device=device) for _ in range(3))
-    weights = [0.4, 0.3, 0.2, 0.1]
-    seconds = median_times(3, floor=lambda: torch.add(a, b, out=c))
-    for name in ("four_first", "four_second"):
-        seconds[name] = seconds_of(lambda: helpers.average_models(parents, weights, out=out))
-    seconds["four_new"] = seconds_of(lambda: helpers.average_models(parents, weights))
-    return seconds
-
-
-def in_fresh_processes(settings, rounds, device):
-    """name -> (median seconds, median ratio to a floor that was timed in the same process) of the rows in FRESH."""
-    code = """
-import json, sys
-from benchmarks.bench import first_merges
-print(json.dumps(first_merges(*json.loads(sys.argv[1]))))"""
-    command, runs = [sys.executable, "-c", code, json.dumps([settings, device])], []
-    for _ in range(rounds):
-        done = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE)
-        runs.append(json.loads(done.stdout))
-    median = lambda name, unit: statistics.median(run[name] / unit(run) for run in runs)
-    return {name: (median(name, lambda run: 1), median(name, lambda run: run["floor"])) for name in FRESH}
 
 
 def processor():
@@ -157,15 +124,6 @@ def memory_table(seconds, alone):
         yield f"| `{name}` | {what} | {seconds[name]:.3f} | {ratio:.2f} | {single} |"
 
 
-def fresh_table(fresh):
-    """The lines of the table of first merges."""
-    yield "| row | what | seconds | times its floor |"
-    yield "|:--|:--|--:|--:|"
-    for name, (what, floors) in FRESH.items():
-        seconds, ratio = fresh[name]
-        yield f"| `{name}` | {what} | {seconds:.3f} | {ratio / floors:.2f} |"
-
-
 def import_table(rounds):
     """The lines of the table of imports, each in fresh processes."""
     yield "| row | what | seconds |"
@@ -176,11 +134,10 @@ def import_table(rounds):
 
 
 WARM = """\
-`out` is given, every check is behind, and each round runs all rows in another order: what a slider does at every move.
-The last column is the ratio on one thread, to the floor on one thread."""
-FIRST = """\
-Medians of {rounds} processes that have merged nothing before. The first merge of a set reads all values once more, to
-refuse NaN and overflow; a merge into a new model copies a model before it writes."""
+Each round runs all rows in another order; `out` is given, but in `new` and `copies`. What `merge` takes beyond `into`
+is the price of its checks: it reads all numbers of both models, to refuse NaN and overflow, before it reads them to
+average them. Who merges one set again and again pays once, with `check_mergeable`, and then calls `merge_into`, as the
+sliders do. The last column is the ratio on one thread, to the floor on one thread."""
 
 
 def main():
@@ -192,13 +149,10 @@ def main():
     where = machine(device)
     seconds = in_memory(small, 3 * rounds, device)
     alone = on_one_thread(in_memory, small, rounds, device) if device == "cpu" else {}
-    fresh = in_fresh_processes(small, rounds, device)
     sections = [
         f"# Merging, measured\n\n`make bench` on {where}. Medians of {rounds} rounds or more.",
-        f"## In memory, warm: GPT-Neo-125M's shape, float32, on {device}\n\n{WARM}",
+        f"## In memory: GPT-Neo-125M's shape, float32, on {device}\n\n{WARM}",
         "\n".join(memory_table(seconds, alone)),
-        f"## In memory, in a fresh process: the same shape\n\n{FIRST.format(rounds=rounds)}",
-        "\n".join(fresh_table(fresh)),
         "## Imports, in a fresh process",
         "\n".join(import_table(rounds)),
         *disk.sections(small, big, rounds),

@@ -1,10 +1,8 @@
 """What is refused before any number is averaged: shares, architectures, names, shapes, values."""
 
 import functools
-import itertools
 import math
 import re
-import weakref
 from numbers import Real
 
 import torch
@@ -41,22 +39,13 @@ def check_weights(weights, n):
 def check_mergeable(models, out=None):
     """Raise MergeError unless the models have the same architecture, tensors and shapes, and only finite floats.
 
-    Returns the named_weights of each, those of `out`, if there is one to write into, at the end. A set of models is
-    checked once: again only when a tensor was replaced or torch has counted a change of it (it does not count what is
-    written through .data).
+    Returns the named_weights of each, those of `out`, if there is one to write into, at the end. It reads every number
+    of the models: who merges one set again and again checks it once, and merges with merge_into.
     """
-    together = models if out is None else [*models, out]
-    tensors = [named_weights(model) for model in together]
-    sources = tensors[: len(models)]
-    state = [_state(each, counted=i < len(models)) for i, each in enumerate(tensors)]
-    key = (len(models), *map(weakref.ref, together))
-    if _CHECKED.get(key) != state:
-        _check_sources(models, sources)
-        if out is not None:
-            _check_out(out, tensors[-1], models, sources)
-        for old in [old for old in _CHECKED if any(model() is None for model in old[1:])]:
-            del _CHECKED[old]
-        _CHECKED[key] = state
+    tensors = [named_weights(model) for model in (models if out is None else [*models, out])]
+    _check_sources(models, tensors[: len(models)])
+    if out is not None:
+        _check_out(out, tensors[-1], models, tensors[: len(models)])
     return tensors
 
 
@@ -79,37 +68,7 @@ def _check_sources(models, sources):
                     f"{name} of model {i} holds {tensor.dtype}: integer and quantised tensors cannot be "
                     "averaged. Load the model unquantised, in float32."
                 )
-            check_values(name, tensor, i, names[name].dtype, _largest(model, name, tensor))
-
-
-_UNCOUNTED = itertools.count(-1, -1)
-
-
-_CHECKED = {}  # (how many are merged, weak references to them and out) -> the state in which they were checked
-
-
-def _state(tensors, counted=True):
-    """Numbers that tell tensors from replaced or changed ones; counted=False: they may have other values."""
-    return [
-        hash((tensor.data_ptr(), tensor.shape, tensor.stride(), _version(tensor) if counted else 0))
-        for tensor in tensors.values()
-    ]
-
-
-def _version(tensor):
-    """How many changes torch has counted. In inference mode it counts none: there, no tensor is known twice."""
-    return next(_UNCOUNTED) if tensor.is_inference() else tensor._version
-
-
-_LARGEST = weakref.WeakKeyDictionary()  # model -> {name: (which state of the tensor, its largest magnitude)}
-
-
-def _largest(model, name, tensor):
-    """The largest magnitude in a tensor, remembered while the tensor stays as it is."""
-    known, state = _LARGEST.setdefault(model, {}), (tensor.data_ptr(), _version(tensor))
-    if known.get(name, (None, None))[0] != state:
-        known[name] = state, magnitude(tensor)
-    return known[name][1]
+            check_values(name, tensor, i, names[name].dtype, magnitude(tensor))
 
 
 def magnitude(tensor):

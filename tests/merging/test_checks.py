@@ -1,20 +1,16 @@
 """What is refused before any number is averaged: the message names the tensor and the remedy, and nothing changes."""
 
 import copy
-import gc
 import math
-import weakref
 
 import pytest
 import torch
 from small import CONFIGS, build, largest_difference, pair, plain_average, refused, same_bytes, set_value
 
 from helpers import average_models, merge_models, merge_models_select, merge_tree
-from merging import checks
 from merging.averaging import merge_selected
 from merging.errors import MergeError
 from merging.load.loading import LoadedModel
-from merging.tensors import named_weights
 
 
 def refused_pair(model1, model2, says):
@@ -264,43 +260,12 @@ def test_out_that_shares_one_tensor_with_a_parent():
     refused(lambda: merge_models(*parents, 0.3, out=out), *parents, out, says=["`out`", "shares memory"])
 
 
-def test_values_are_read_once_per_set(monkeypatch):
-    models, read = pair(), []
-    magnitude = checks.magnitude
-    monkeypatch.setattr(checks, "magnitude", lambda tensor: read.append(tensor) or magnitude(tensor))
-    for alpha in (0.1, 0.5, 0.9):
-        merge_models(*models, alpha)
-    assert len(read) == sum(len(named_weights(model)) for model in models)
-
-
 def test_a_value_that_is_damaged_between_two_merges_is_refused():
     models = pair()
     merge_models(*models)
-    with torch.no_grad():
-        models[1].transformer.wte.weight[3, 1] = torch.nan
+    models[1].transformer.wte.weight.data[3, 1] = torch.nan
     with pytest.raises(MergeError, match="wte.weight of model 2 holds 1 values that are NaN"):
         merge_models(*models)
-
-
-def test_a_model_in_the_memory_of_a_deleted_one_is_checked_anew():
-    sound = build()
-    for seed in range(1, 6):
-        other = build(seed=seed)
-        merge_models(sound, other)
-        del other
-        damaged = build(seed=seed)
-        damaged.transformer.wte.weight.data[0, 0] = torch.inf
-        with pytest.raises(MergeError, match="NaN or infinite"):
-            merge_models(sound, damaged)
-
-
-def test_models_loaded_in_inference_mode_are_checked_every_time():
-    with torch.inference_mode():
-        model = build(seed=1)
-        merge_models(build(), model)
-        model.transformer.wte.weight[0, 0] = torch.nan
-        with pytest.raises(MergeError, match="NaN or infinite"):
-            merge_models(build(), model)
 
 
 def test_a_replaced_layer_is_checked_and_merged():
@@ -311,24 +276,3 @@ def test_a_replaced_layer_is_checked_and_merged():
     models[0].resize_token_embeddings(68)
     out.resize_token_embeddings(68)
     assert same_bytes(merge_models(*models, 0.5, out=out), merge_models(*models, 0.5))
-
-
-def test_a_set_that_was_checked_with_out_is_not_known_as_a_larger_set():
-    models, out = pair(), set_value(build(seed=3), torch.nan)
-    merge_models(*models, 0.5, out=out)
-    set_value(out, torch.nan)
-    refused(lambda: average_models([*models, out]), *models, says=["model 3", "NaN or infinite"])
-
-
-def test_a_set_is_checked_once_and_leaves_no_model_alive(monkeypatch):
-    models, out, seen = pair(), build(seed=3), []
-    check = checks._check_architecture
-    monkeypatch.setattr(checks, "_check_architecture", lambda *those: seen.append(those[2]) or check(*those))
-    for alpha in (0.1, 0.5, 0.9):
-        merge_models(*models, alpha, out=out)
-    assert seen == [2, "`out`"]
-    gone = [weakref.ref(model) for model in (*models, out)]
-    seen.clear()
-    del models, out
-    gc.collect()
-    assert [ref() for ref in gone] == [None] * 3
