@@ -157,10 +157,10 @@ def draw_further(runs):
 
 
 def draw_floor(times):
-    """Bars of times as multiples of the first, the floor; the second is ours. times: name -> seconds."""
+    """Bars of times as multiples of the first, the floor; ours begin with "merge". times: name -> seconds."""
     names = list(times)
     multiples = [times[name] / times[names[0]] for name in names]
-    colours = [COLOURS["base"], COLOURS["merged"], *[WARM] * (len(names) - 2)]
+    colours = [COLOURS["base"], *[COLOURS["merged"] if name.startswith("merge") else WARM for name in names[1:]]]
     figure, ax = new_figure(9, 3.4)
     ax.bar_label(ax.barh(names, multiples, color=colours), fmt="%.1f", padding=4, fontsize=11)
     ax.invert_yaxis()
