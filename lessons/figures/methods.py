@@ -3,8 +3,6 @@
 import math
 import statistics
 
-from matplotlib.transforms import Bbox
-
 from lessons.figures.base import HALO, new_figure, show_figure
 from lessons.figures.palette import COLOURS, HATCHES, MARKERS
 
@@ -80,7 +78,7 @@ def draw_methods(measured):
     and its "samples": {"functions": how many for each seed, ...}. Grey dots are single seeds.
     """
     table, samples = measured["table"], measured["samples"]
-    figure, (left, right) = new_figure(13, 5.4, columns=2)
+    figure, (left, right) = new_figure(13, 5.4, columns=2, width_ratios=(1.2, 1))
     means = {name: tuple(map(statistics.mean, zip(*row["kept"]))) for name, row in table.items() if name not in COLOURS}
     near = {name: point for name, point in means.items() if min(point) >= FAR}
     for name, point in near.items():
@@ -121,42 +119,14 @@ def draw_valid(ax, valid, samples):
     ax.legend(fontsize=10, frameon=False, loc="lower center", bbox_to_anchor=(0.5, 1), ncols=2, columnspacing=1)
 
 
-# places for a name, in points from its mark: near ones first, then farther ones, which get a line to the mark
-NEAR = [(10, 0), (-10, 0), (0, 11), (0, -11), (9, 9), (9, -9), (-9, 9), (-9, -9)]
+# A name stands right of its mark, these above or below: there none covers another of the stored measurements.
+ABOVE, BELOW = ("SLERP", "two lambdas"), ("average", "DARE")
 
 
-PLACES = (
-    NEAR + [(3 * x, 3 * y) for x, y in NEAR] + [(0, 26 + 16 * i) for i in range(9)] + [(5 * x, 5 * y) for x, y in NEAR]
-)
-
-
-def put_names(ax, points, fontsize=11):
-    """Write a name beside each point where it covers no other point and no other name."""
-    ax.figure.draw_without_rendering()
-    taken = [dot(*ax.transData.transform(point)) for point in points.values()]
+def put_names(ax, points):
+    """Write its name beside each point."""
     for name, point in points.items():
-        tried = []
-        for order, (dx, dy) in enumerate(PLACES):
-            anchor = dict(ha="left" if dx > 0 else "right" if dx < 0 else "center")
-            anchor["va"] = "bottom" if dy > 0 else "top" if dy < 0 else "center"
-            line = dict(arrowstyle="-", color="grey", linewidth=0.8) if abs(dx) + abs(dy) > 20 else None
-            note = ax.annotate(
-                name, point, (dx, dy), textcoords="offset points", fontsize=fontsize, path_effects=HALO, zorder=6,
-                arrowprops=line, **anchor,
-            )  # fmt: skip
-            note.set_in_layout(False)  # else a name at the edge would move all others
-            frame = note.get_window_extent()
-            outside = not (ax.bbox.x0 <= frame.x0 and frame.x1 <= ax.bbox.x1 and ax.bbox.y0 <= frame.y0 <= ax.bbox.y1)
-            tried.append((sum(frame.overlaps(other) for other in taken) + 3 * outside, order, note, frame))
-            if not tried[-1][0]:
-                break
-        *_, kept, frame = min(tried, key=lambda each: each[:2])
-        for *_, note, _ in tried:
-            if note is not kept:
-                note.remove()
-        taken.append(frame)
-
-
-def dot(x, y, size=9):
-    """The box that a mark at a place covers, in pixels."""
-    return Bbox.from_bounds(x - size, y - size, 2 * size, 2 * size)
+        up = 11 * ((name in ABOVE) - (name in BELOW))
+        anchor = dict(ha="center", va="bottom" if up > 0 else "top") if up else dict(ha="left", va="center")
+        place = dict(xytext=(0 if up else 10, up), textcoords="offset points")
+        ax.annotate(name, point, **place, **anchor, fontsize=11, path_effects=HALO, zorder=6)

@@ -8,8 +8,8 @@ import torch
 from small import build_talker, build_tokenizer
 
 from lessons.figures import methods as figures_methods
-from lessons.figures.base import new_figure
-from lessons.figures.methods import draw_map, draw_methods, joined, put_names
+from lessons.figures.methods import draw_map, draw_methods, joined
+from lessons.measured import measured_methods
 from lessons.views.methods import HIGH, LOW, SIZE, method_explorer, spot
 from merging.measure.bits import bits_per_byte, keeper
 from merging.measure.texts import PARTS, calibration_texts, heldout_texts
@@ -155,18 +155,18 @@ def test_the_table_as_a_picture_has_a_name_for_each_method(shown):
     assert [bar.get_width() for bar in right.patches] == [row["valid"][i] for i in (0, 1) for row in table.values()]
 
 
-def test_names_cover_neither_names_nor_points():
-    figure, ax = new_figure(8, 6)
-    points = {f"method number {i}": (0.5 + (i % 3) / 40, 0.5 + i / 80) for i in range(6)}
-    ax.plot(*zip(*points.values()), "D")
-    ax.margins(1.0)
-    put_names(ax, points)
+@pytest.mark.parametrize("family", ["tiny", "smollm2"])
+def test_names_cover_neither_names_nor_points(shown, family):
+    draw_methods(measured_methods(family))
+    figure = shown[0][0]
     figure.draw_without_rendering()
-    frames = [text.get_window_extent() for text in ax.texts]
-    assert len(frames) == len(points)
+    left = figure.axes[0]
+    frames = [text.get_window_extent() for text in left.texts]
+    points = [left.transData.transform(mark.get_xydata()[0]) for mark in left.lines if mark.get_marker() == "D"]
+    assert len(frames) == len(points) >= 7
     for i, frame in enumerate(frames):
         assert not any(frame.overlaps(other) for other in frames[i + 1 :])
-        assert not any(frame.contains(*ax.transData.transform(point)) for point in points.values())
+        assert not any(frame.padded(6).contains(*point) for point in points)  # a mark reaches 7 pixels to each side
 
 
 def test_points_that_fall_together_share_a_name():
