@@ -8,27 +8,10 @@ import random
 import re
 from typing import NamedTuple
 
+from merging.measure.passes.tasks import TASKS
 from training.draws import INGREDIENTS
 
-# Kept out of training, so that prompts with them ask for something new.
-HELDOUT_TASKS = (
-    "greet the user by name",
-    "return the second largest number in a list",
-    "count the vowels in a word",
-    "compute the average of a list of grades",
-    "check whether a year is a leap year",
-    "reverse the words in a sentence",
-    "convert a distance from miles to kilometers",
-    "return the factorial of a number",
-    "compute the nth fibonacci number",
-    "remove duplicates from a list",
-    "check whether two words are anagrams",
-    "count the lines in a text file",
-    "thank a customer for an order",
-    "print the multiplication table of a number",
-    "find the longest word in a sentence",
-    "write a birthday message for a friend",
-)
+HELDOUT_TASKS = tuple(TASKS)  # kept out of training, so that prompts with them ask for something new
 HELDOUT_WORDS = (
     "greet",
     "hello",

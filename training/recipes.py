@@ -4,6 +4,7 @@ import math
 import random
 from typing import NamedTuple
 
+from merging.measure.valid import RECIPE_KEYS
 from training.draws import number, pick, table
 
 FERMENTABLE_TYPES = {
@@ -41,9 +42,6 @@ BATCHES = {  # litres -> how often
     50: 2,
 }
 POINTS_PER_KG = 300
-RECIPE_KEYS = (
-    "style batch_size efficiency boil_size boil_time fermentables hops yeasts primary_temp mash_steps miscs".split()
-)
 
 
 class Style(NamedTuple):

@@ -3,9 +3,10 @@
 import ast
 import re
 import warnings
-from numbers import Real
 
 import yaml
+
+from merging.checks import is_number
 
 RECIPE_KEYS = (
     "style",
@@ -86,10 +87,10 @@ def is_recipe(text):
     if not isinstance(recipe, dict) or sorted(top_level) != sorted(RECIPE_KEYS) or set(recipe) != set(RECIPE_KEYS):
         return False
     return (
-        _in_range(recipe["batch_size"], 1, 2000)
-        and _in_range(recipe["efficiency"], 1, 100)
-        and _in_range(recipe["boil_size"], 1, 2000)
-        and _in_range(recipe["boil_time"], 0, 600)
+        is_number(recipe["batch_size"], 1, 2000)
+        and is_number(recipe["efficiency"], 1, 100)
+        and is_number(recipe["boil_size"], 1, 2000)
+        and is_number(recipe["boil_time"], 0, 600)
         and _items(recipe["fermentables"], 0, 500)
         and _items(recipe["hops"], 0, 10)
     )
@@ -115,17 +116,13 @@ def cannot_be_recipe(text):
     return False
 
 
-def _in_range(value, low, high):
-    return isinstance(value, Real) and not isinstance(value, bool) and low <= value <= high
-
-
 def _items(items, low, high):
     """True for a list of at least one map, each with a name and an amount within bounds."""
     return (
         isinstance(items, list)
         and len(items) > 0
         and all(
-            isinstance(item, dict) and isinstance(item.get("name"), str) and _in_range(item.get("amount"), low, high)
+            isinstance(item, dict) and isinstance(item.get("name"), str) and is_number(item.get("amount"), low, high)
             for item in items
         )
     )
