@@ -14,16 +14,29 @@ def draw_map(ticks, worse, ways, landed, lams, kept):
     ways: clippy's way from base and beer's, all numbers of each as one vector. landed: method -> (x, y). lams, kept:
     points (lam, lam) of the diagonal, and (clippy's gain kept, beer's) at each.
     """
+    figure, (plane, diagonal) = new_figure(13, 4.8, columns=2)
+    together = joined(landed)
+    draw_plane(plane, ticks, worse, ways, together)
+    draw_diagonal(diagonal, lams, kept, together)
+    words = ", ".join(f"{name} at ({x:.2f}, {y:.2f})" for name, (x, y) in landed.items())
+    best = max(range(len(lams)), key=lambda i: min(kept[i]))
+    show_figure(
+        figure,
+        f"In shares of clippy's and of beer's way from base, the methods land so:\n{words}. On the diagonal the worse "
+        f"gain is largest at lambda {lams[best]}, where {min(kept[best]):.2f} is kept.",
+    )
+
+
+def draw_plane(plane, ticks, worse, ways, together):
+    """The worse gain kept as contours, and base, clippy, beer and the methods as points; see draw_map."""
     first, second = (way.norm().item() for way in ways)
     cosine = (ways[0] @ ways[1]).item() / (first * second)
     place = lambda x, y: (x * first + y * second * cosine, y * second * math.sqrt(1 - cosine**2))
     xs, ys = zip(*[zip(*[place(x, y) for x in ticks]) for y in ticks])
-    figure, (plane, diagonal) = new_figure(13, 4.8, columns=2)
     levels = [0, 0.2, 0.4, 0.6, 0.7, 0.8, 0.9]
     plane.contourf(xs, ys, worse, levels=levels, colors=[str(0.6 + i / 18) for i in range(7)], extend="both")
     plane.clabel(plane.contour(xs, ys, worse, levels=levels, colors="grey"), fontsize=9, fmt="%.1f", colors="black")
     corners = {"base": (0, 0), "clippy": (1, 0), "beer": (0, 1)}
-    together = joined(landed)
     plane.plot(*zip(place(0, 0), place(ticks[-1], ticks[-1])), color="black", linewidth=1, linestyle=":")
     for name, point in (corners | together).items():
         mark = dict(color=COLOURS.get(name, COLOURS["merged"]), marker=MARKERS.get(name, "D"))
@@ -32,6 +45,10 @@ def draw_map(ticks, worse, ways, landed, lams, kept):
     plane.set_title("worse of the two gains kept")
     plane.set_xlabel("along clippy's way from base", fontsize=12)
     plane.set_ylabel("across it", fontsize=12)
+
+
+def draw_diagonal(diagonal, lams, kept, together):
+    """Both gains kept over lambda, and a line where each method lands; see draw_map."""
     for model, gains in zip(("clippy", "beer"), zip(*kept)):
         diagonal.plot(lams, gains, color=COLOURS[model], marker=MARKERS[model], markersize=6, linewidth=2)
         last = max((i for i, gain in enumerate(gains) if gain > 0), default=0)
@@ -46,13 +63,6 @@ def draw_map(ticks, worse, ways, landed, lams, kept):
     diagonal.set_title("along the dotted line")
     diagonal.set_xlabel("lambda of both task vectors", fontsize=12)
     diagonal.set_ylabel("gain kept", fontsize=12)
-    words = ", ".join(f"{name} at ({x:.2f}, {y:.2f})" for name, (x, y) in landed.items())
-    best = max(range(len(lams)), key=lambda i: min(kept[i]))
-    show_figure(
-        figure,
-        f"In shares of clippy's and of beer's way from base, the methods land so:\n{words}. On the diagonal the worse "
-        f"gain is largest at lambda {lams[best]}, where {min(kept[best]):.2f} is kept.",
-    )
 
 
 def joined(points, near=0.02):

@@ -156,6 +156,36 @@ PRESETS = {  # share of the first model in each part: kind, depth from 0 (first 
 }
 
 
+def parts_of(model):
+    """(kind, block) -> the names of its tensors, for the attention and feed-forward of each block, and for the rest."""
+    parts = {}
+    for name in named_weights(model):
+        kind, block = tensor_kind(name)
+        parts.setdefault((kind, block) if kind in ("attention", "feed-forward") else (REST, None), []).append(name)
+    return parts
+
+
+def vertical_sliders(parts, many):
+    """A slider at 1 for each part."""
+    narrow = {"width": "44px" if many else "52px", "height": "170px" if many else "190px"}
+    style = dict(orientation="vertical", layout=narrow, readout_format=".1f")
+    return {place: slider(1.0, "all" if place[1] is None else str(place[1] + 1), **style) for place in parts}
+
+
+def slider_rows(faders, many):
+    """The sliders of each kind under their name, in one row or two."""
+    attention, feed_forward, rest = (
+        widgets.VBox(
+            [
+                widgets.Label("the rest" if kind == REST else f"{kind} of block"),
+                widgets.HBox([fader for (k, _), fader in faders.items() if k == kind]),
+            ]
+        )
+        for kind in ("attention", "feed-forward", REST)
+    )
+    return [attention, widgets.HBox([feed_forward, rest])] if many else [widgets.HBox([attention, feed_forward, rest])]
+
+
 def mixing_desk(first, second, tokenizer, texts):
     """A slider for each block's attention, each block's feed-forward part, and the rest; bars of bits per byte.
 
@@ -166,23 +196,10 @@ def mixing_desk(first, second, tokenizer, texts):
     (name1, model1), (name2, model2) = first, second
     check_mergeable([model1, model2])
     live = live_copy(model1)
-    parts = {}
-    for name in named_weights(live):
-        kind, block = tensor_kind(name)
-        parts.setdefault((kind, block) if kind in ("attention", "feed-forward") else (REST, None), []).append(name)
+    parts = parts_of(live)
     last = max((block for _, block in parts if block is not None), default=0)
     many = last > 7  # twelve blocks: a row for each kind, and low enough that the bars are still on the screen
-    narrow = {"width": "44px" if many else "52px", "height": "170px" if many else "190px"}
-    faders = {
-        place: slider(
-            1.0,
-            "all" if place[1] is None else str(place[1] + 1),
-            orientation="vertical",
-            layout=narrow,
-            readout_format=".1f",
-        )
-        for place in parts
-    }
+    faders = vertical_sliders(parts, many)
     choice = widgets.Dropdown(options=list(PRESETS), description="preset", layout={"width": "360px"})
     score = scorer(texts, tokenizer)
     ends = {name: score(model) for name, model in (first, second)}
@@ -212,18 +229,8 @@ def mixing_desk(first, second, tokenizer, texts):
         yield svg(960, 140, grouped_bars(texts, scores), words, [10 + 315 * i for i in range(1, len(texts))]), words
 
     key = lambda place: place[0] if place[1] is None else f"{place[0]} {place[1] + 1}"
-    attention, feed_forward, rest = (
-        widgets.VBox(
-            [
-                widgets.Label("the rest" if kind == REST else f"{kind} of block"),
-                widgets.HBox([fader for (k, _), fader in faders.items() if k == kind]),
-            ]
-        )
-        for kind in ("attention", "feed-forward", REST)
-    )
-    rows = [attention, widgets.HBox([feed_forward, rest])] if many else [widgets.HBox([attention, feed_forward, rest])]
     title = widgets.Label(f"share of {name1} (1 = {name1}, 0 = {name2})")
-    layout = widgets.VBox([widgets.HBox([choice, title]), *rows])
+    layout = widgets.VBox([widgets.HBox([choice, title]), *slider_rows(faders, many)])
     view = View({key(place): fader for place, fader in faders.items()}, layout, draw, model=live, preset=choice)
     choice.observe(preset, "value")
     return view
@@ -241,6 +248,24 @@ def triangle_grid(models, tokenizer, texts, steps=10, progress=lambda items: ite
     return grid
 
 
+def triangle_drawing(names, grid):
+    """(the grid as dots in a triangle, a function that gives the place of weights: name -> share)."""
+    low, high = min(grid.values()), max(grid.values())
+    corners = dict(zip(names, ((610, 36), (490, 246), (730, 246))))
+    place = lambda weights: tuple(sum(w * corners[n][i] for n, w in weights.items()) for i in (0, 1))
+    dots = [
+        f"<circle cx='{x:.1f}' cy='{y:.1f}' r='9' fill='{to_hex(colormaps['viridis']((value - low) / (high - low)))}'/>"
+        for weights, value in grid.items()
+        for x, y in [place(dict(zip(names, weights)))]
+    ]
+    frame = [label(610, 288, f"mean bits per byte: dark {low:.2f}, light {high:.2f}", "middle")]
+    frame += [
+        mark(x, y, name) + label(x + dx, y + 5, name, anchor)
+        for (name, (x, y)), (dx, anchor) in zip(corners.items(), ((14, "start"), (-14, "end"), (14, "start")))
+    ]
+    return dots + frame, place
+
+
 def tree_and_triangle(models, tokenizer, texts, grid):
     """Two alphas of a tree over three models, and the same point on the triangle of all their averages.
 
@@ -256,20 +281,8 @@ def tree_and_triangle(models, tokenizer, texts, grid):
         "inner": slider(0.5, "alpha of the first merge"),
         "outer": slider(0.5, "alpha of the second merge"),
     }
-    low, high = min(grid.values()), max(grid.values())
-    corners = dict(zip(names, ((610, 36), (490, 246), (730, 246))))
-    place = lambda weights: tuple(sum(w * corners[n][i] for n, w in weights.items()) for i in (0, 1))
-    dots = [
-        f"<circle cx='{x:.1f}' cy='{y:.1f}' r='9' fill='{to_hex(colormaps['viridis']((value - low) / (high - low)))}'/>"
-        for weights, value in grid.items()
-        for x, y in [place(dict(zip(names, weights)))]
-    ]
+    triangle, place = triangle_drawing(names, grid)
     best = min(grid, key=grid.get)
-    frame = [label(610, 288, f"mean bits per byte: dark {low:.2f}, light {high:.2f}", "middle")]
-    frame += [
-        mark(x, y, name) + label(x + dx, y + 5, name, anchor)
-        for (name, (x, y)), (dx, anchor) in zip(corners.items(), ((14, "start"), (-14, "end"), (14, "start")))
-    ]
 
     def draw():
         (a, b, c), inner, outer = shapes[controls["tree"].value], controls["inner"].value, controls["outer"].value
@@ -277,7 +290,7 @@ def tree_and_triangle(models, tokenizer, texts, grid):
         flat = f"Tree (({a}, {b}, {inner:.2f}), {c}, {outer:.2f}) is the flat average " + ", ".join(
             f"{n} {weights[n]:.2f}" for n in names
         )
-        parts = tree_drawing((a, b, c), inner, outer, weights) + dots + frame + [ring(*place(weights))]
+        parts = tree_drawing((a, b, c), inner, outer, weights) + triangle + [ring(*place(weights))]
         picture = svg(800, 305, parts, flat, [415])
         yield picture, None
         bits = score(merge_into(live, list(models.values()), [weights[n] for n in names])).values()

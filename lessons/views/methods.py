@@ -39,20 +39,12 @@ def method_explorer(measured, method="RegMean"):
 
     def draw():
         name, value = controls["method"].value, controls["knob"].value
-        chosen, parts = grid[name], []
-        now = chosen["values"].index(value)
+        chosen, now = grid[name], grid[name]["values"].index(value)
+        parts = []
         for left, (what, *titles) in frames:
-            parts += axes(left, *titles)
-            place = lambda point, left=left: spot(left, *point)
-            others = [place(point) for other, row in grid.items() if other != name for point in row[what]]
-            parts += [f"<circle cx='{x:.1f}' cy='{y:.1f}' r='3' fill='#bbb'/>" for x, y in others]
-            parts.append(line([place(point) for point in chosen[what]], COLOURS["merged"], 1.5, "3 4"))
-            parts += [mark(*place(point), "merged", 5) for point in chosen[what]]
-            for model in ("clippy", "beer"):
-                point = ends[model][what][0] if what == "kept" else ends[model][what]
-                x, y = place(point)
-                parts += [mark(x, y, model), label(x, y - 13, model, "middle")]
-            parts.append(ring(*place(chosen[what][now])))
+            others = [point for other, row in grid.items() if other != name for point in row[what]]
+            corners = {m: ends[m][what][0] if what == "kept" else ends[m][what] for m in ("clippy", "beer")}
+            parts += [*axes(left, *titles), *dots(left, chosen[what], now, others, corners)]
         (code, beer), (functions, recipes) = chosen["kept"][now], chosen["valid"][now]
         n, m = samples["functions"], samples["recipes"]
         words = (
@@ -63,6 +55,18 @@ def method_explorer(measured, method="RegMean"):
 
     controls["method"].observe(change_method, "value")  # before the view's own redraw
     return View(controls, widgets.VBox([controls["method"], widgets.HBox([knob_name, controls["knob"]])]), draw)
+
+
+def dots(left, points, now, others, corners):
+    """A method's points with a ring around one of them, those of other methods, and the models themselves."""
+    place = lambda point: spot(left, *point)
+    parts = [f"<circle cx='{x:.1f}' cy='{y:.1f}' r='3' fill='#bbb'/>" for x, y in map(place, others)]
+    parts.append(line([place(point) for point in points], COLOURS["merged"], 1.5, "3 4"))
+    parts += [mark(*place(point), "merged", 5) for point in points]
+    for model, point in corners.items():
+        x, y = place(point)
+        parts += [mark(x, y, model), label(x, y - 13, model, "middle")]
+    return [*parts, ring(*place(points[now]))]
 
 
 def spot(left, x, y):

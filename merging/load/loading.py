@@ -156,29 +156,40 @@ def _cached(hub_id, weights):
     return folder if complete and has_tokenizer(names) else None
 
 
-def _download(label, hub_id, weights):
-    """Ask the Hub for at most 4 seconds whether the model is there, then download what is needed."""
-    way_out = "Without a network, the series runs on the embedded models: MODEL_FAMILY=tiny."
-    gated = LoadError(
+WAY_OUT = "Without a network, the series runs on the embedded models: MODEL_FAMILY=tiny."
+
+
+def _gated(label, hub_id):
+    """The error for a model that is given to those who asked for it."""
+    return LoadError(
         f"Model {label!r}: the authors of {hub_id} ask for your consent first. Give it on the model's page on the "
         "Hub, and log in here with `hf auth login`."
     )
+
+
+def _names_on_hub(label, hub_id):
+    """The names of a model's files, which the Hub is asked for during at most 4 seconds. Raises LoadError."""
     if constants.HF_HUB_OFFLINE:
-        raise LoadError(f"Model {label!r} ({hub_id}) is not in the cache and HF_HUB_OFFLINE is set. {way_out}")
+        raise LoadError(f"Model {label!r} ({hub_id}) is not in the cache and HF_HUB_OFFLINE is set. {WAY_OUT}")
     try:
-        files = [sibling.rfilename for sibling in HfApi().model_info(hub_id, timeout=4).siblings]
+        return [sibling.rfilename for sibling in HfApi().model_info(hub_id, timeout=4).siblings]
     except GatedRepoError:
-        raise gated from None
+        raise _gated(label, hub_id) from None
     except RepositoryNotFoundError:
         raise LoadError(
             f"Model {label!r}: the Hub knows no public model {hub_id!r}, and there is no such folder. "
-            f"Check the spelling. {way_out}"
+            f"Check the spelling. {WAY_OUT}"
         ) from None
     except Exception as error:
         raise LoadError(
             f"Model {label!r} ({hub_id}) is not in the cache and the Hub cannot be reached "
-            f"({type(error).__name__}). {way_out}"
+            f"({type(error).__name__}). {WAY_OUT}"
         ) from None
+
+
+def _download(label, hub_id, weights):
+    """The folder with what is needed of a model on the Hub, downloaded. Raises LoadError."""
+    files = _names_on_hub(label, hub_id)
     bins = "adapter_model.bin" if CONFIG in files else "pytorch_model*.bin"
     kind = "*.safetensors" if any("/" not in f and f.endswith(".safetensors") for f in files) else bins
     level = hub_logging.get_verbosity()
@@ -192,11 +203,11 @@ def _download(label, hub_id, weights):
             )
         )
     except GatedRepoError:
-        raise gated from None
+        raise _gated(label, hub_id) from None
     except Exception as error:
         raise LoadError(
             f"Model {label!r}: the download of {hub_id} broke off ({type(error).__name__}). Run this "
-            f"again: complete files are kept. {way_out}"
+            f"again: complete files are kept. {WAY_OUT}"
         ) from None
     finally:
         hub_logging.set_verbosity(level)

@@ -44,14 +44,7 @@ def preflight(sources):
             notes.append(note)
         elif folder.parent == cache():
             notes.append(f"{label} is read from GGUF codes: the rounding of its numbers to a few bits is part of it.")
-        try:
-            check_files(folder)
-            configs[label] = read_config(folder)
-            tokenizers[label] = read_tokenizer(folder)
-        except Exception as error:
-            raise LoadError(
-                f"Model {label!r}: transformers cannot read its config or tokenizer: {reason(error, folder)}"
-            ) from None
+        configs[label], tokenizers[label] = _config_and_tokenizer(label, folder)
         if config_setting(configs[label], "vocab_size") is None:
             refusals.append(f"{label} is a {configs[label].model_type}, no model of language. Merge models that write.")
         if getattr(configs[label], "quantization_config", None):
@@ -62,16 +55,8 @@ def preflight(sources):
     first, tensors = next(iter(configs), None), {label: bare_tensors(config) for label, config in configs.items()}
     notes += _other_parts(first, tensors[first]) if tensors.get(first) else []
     for label in list(configs)[1:]:
-        refusals += _differences(first, configs[first], label, configs[label])
-        if configs[first].model_type != configs[label].model_type:
-            continue
-        bad, remarks = _vocabularies(first, configs[first], tokenizers[first], label, configs[label], tokenizers[label])
+        bad, remarks = _compare(first, configs[first], tokenizers[first], label, configs[label], tokenizers[label])
         refusals, notes = refusals + bad, notes + remarks
-        if tokenizers[first].chat_template != tokenizers[label].chat_template:
-            notes.append(
-                f"The chat templates of {first} and {label} differ: each learned its own marks for who is speaking. "
-                f"The merge is saved with {first}'s; try it with both before you trust it."
-            )
     rows = [
         [question, *(answer(configs[label], tokenizers[label]) if label in configs else "" for label in sources)]
         for question, answer in QUESTIONS.items()
@@ -96,6 +81,17 @@ QUESTIONS = {
 }
 
 
+def _config_and_tokenizer(label, folder):
+    """What a folder says of its model. Raises LoadError."""
+    try:
+        check_files(folder)
+        return read_config(folder), read_tokenizer(folder)
+    except Exception as error:
+        raise LoadError(
+            f"Model {label!r}: transformers cannot read its config or tokenizer: {reason(error, folder)}"
+        ) from None
+
+
 def _base_folder(label, folder, sources):
     """(the folder of the base that an adapter belongs to, a note that says so): config and tokenizer are the base's."""
     rank, given = adapter_config(label, folder).get("r"), label != "base" and sources.get("base")
@@ -109,6 +105,20 @@ def _other_parts(label, tensors):
     """Notes on what no selection by kind reaches."""
     others = other_parts(tensors, sum(tensor.numel() for tensor in tensors.values()))
     return [f"{label}: {others}. A selection of attention or feed-forward leaves them as they are."] if others else []
+
+
+def _compare(first, config1, tokenizer1, label, config2, tokenizer2):
+    """(refusals, notes) on two models."""
+    refusals = _differences(first, config1, label, config2)
+    if config1.model_type != config2.model_type:
+        return refusals, []
+    bad, notes = _vocabularies(first, config1, tokenizer1, label, config2, tokenizer2)
+    if tokenizer1.chat_template != tokenizer2.chat_template:
+        notes.append(
+            f"The chat templates of {first} and {label} differ: each learned its own marks for who is speaking. "
+            f"The merge is saved with {first}'s; try it with both before you trust it."
+        )
+    return refusals + bad, notes
 
 
 def _differences(first, config1, label, config2):

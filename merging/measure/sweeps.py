@@ -87,6 +87,15 @@ def most_workers(resources):
     return unit, int(resources.get(unit, 0))
 
 
+def check_merges(merges, sources):
+    """Raise MergeError unless each merge has weights that sum to 1, of models that are there."""
+    for weights in merges:
+        check_weights(weights.values(), len(weights))
+        unknown = sorted(set(weights) - set(sources))
+        if unknown:
+            raise MergeError(f"A merge names {unknown[0]!r}, which is not among the models: {', '.join(sources)}.")
+
+
 def sweep(sources, merges, texts, measure=bits_per_byte, workers=None):
     """Yield (number of the merge, text -> measure) as the merges are finished, with a progress bar.
 
@@ -101,11 +110,7 @@ def sweep(sources, merges, texts, measure=bits_per_byte, workers=None):
     if not isinstance(sources, dict):
         sources = FAMILIES[check_family(sources)]
     sources = {label: str(source) for label, source in sources.items()}
-    for weights in merges:
-        check_weights(weights.values(), len(weights))
-        unknown = sorted(set(weights) - set(sources))
-        if unknown:
-            raise MergeError(f"A merge names {unknown[0]!r}, which is not among the models: {', '.join(sources)}.")
+    check_merges(merges, sources)
     if not ray.is_initialized():
         start_ray()
     unit, most = most_workers(ray.cluster_resources())
