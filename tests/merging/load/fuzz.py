@@ -8,20 +8,26 @@ import copy
 import json
 import os
 import struct
+import sys
 from pathlib import Path
 
 import pytest
 import safetensors
 import torch
+from bounds import bounded
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from markdown_it import MarkdownIt
 from safetensors.torch import save_file
 
 from merging.disk.stored import read_header, stored_tensors
-from merging.errors import LoadError
+from merging.errors import LoadError, escaped
 from merging.load import gguf
-from merging.load.adapters import adapter_config, adapter_tensors, base_of
-from merging.load.files import check_files, read_config, read_index
+from merging.load.adapters import adapter_config, adapter_tensors, base_of, plain_settings
+from merging.load.files import check_files, is_own, read_config, read_index
+from merging.load.loading import find_folder, load_models
+from merging.load.preflight import preflight
+from merging.measure.valid import cannot_be_recipe, is_recipe
 
 EXAMPLES = int(os.environ.get("FUZZ", 0))
 examples = lambda n: settings(
@@ -233,3 +239,157 @@ def test_a_gguf_file(place, gguf_bytes, data):
     head = gguf_bytes[:3000]  # magic number, counts, settings, the words of the tokenizer
     file.write_bytes(data.draw(broken(head)) + gguf_bytes[3000:])
     refused(lambda: gguf.bits("m", file), file)
+
+
+# --- strangers: nothing runs, nothing leaks, nothing hangs ------------------------------------------------------
+
+MUCH = st.sampled_from([5_000, 10**10, 10**30, 1e10, 1e308])
+COUNTS = st.sampled_from(["num_hidden_layers", "n_layer", "num_labels", "num_local_experts", "attention_types"])
+KINDS = st.sampled_from(["llama", "gpt_neo", "gpt2", "mixtral", "gemma3", "clip", "mine"])
+
+
+@examples(60)
+@given(kind=KINDS, key=COUNTS, number=MUCH, nested=st.booleans())
+def test_a_config_that_asks_for_much(place, kind, key, number, nested):
+    part = {key: [[["global", "local"], number]] if key == "attention_types" else number}
+    settings = CONFIG | {"model_type": kind} | ({"text_config": part} if nested else part)
+    (place / "config.json").write_bytes(json_bytes(settings))
+    with bounded(10, 500):
+        refused(lambda: read_config(place), place / "config.json")
+
+
+@pytest.fixture(scope="session")
+def own(tmp_path_factory):
+    """A sound folder, and beside it a module and a package that write a file when they are imported."""
+    from small import write_own
+
+    root = tmp_path_factory.mktemp("own")
+    write_own(root / "model")
+    (root / "trap").mkdir()
+    for file in (root / "model" / "mine.py", root / "trap" / "__init__.py"):
+        file.write_text(f"open({str(root / 'made')!r}, 'w')")
+    sys.path.insert(0, str(root))
+    yield root / "model"
+    sys.path.remove(str(root))
+
+
+CODE = st.sampled_from([None, "mine.Model", ["mine.Mine", None], "mine--mine.Model", 3])
+AUTO = st.dictionaries(st.sampled_from(["AutoConfig", "AutoModelForCausalLM", "AutoTokenizer"]), CODE)
+
+
+@examples(40)
+@given(kind=KINDS, model=AUTO, words=AUTO, name=st.sampled_from(["Mine", "GPT2Tokenizer", "PreTrainedTokenizerFast"]))
+def test_code_that_files_ask_for(own, kind, model, words, name):
+    config, tokenizer = own / "config.json", own / "tokenizer_config.json"
+    before = config.read_bytes(), tokenizer.read_bytes()
+    config.write_bytes(json_bytes(json.loads(before[0]) | {"model_type": kind, "auto_map": model}))
+    tokenizer.write_bytes(json_bytes({"auto_map": words, "tokenizer_class": name}))
+    try:
+        with pytest.MonkeyPatch.context() as patch, bounded(20, 1000):
+            patch.setattr("builtins.input", lambda *_: pytest.fail("a question was asked"))
+            for load in (load_models, preflight):
+                refused(lambda: load({"m": own}), "'m'")
+    finally:
+        config.write_bytes(before[0]), tokenizer.write_bytes(before[1])
+    assert not (own.parent / "made").exists()
+
+
+BASES = [
+    "package:trap/file",
+    "package:trap.inside/file",
+    "package:../file",
+    "trap",
+    "~nobody/x",
+    "/dev/zero",
+    "x" * 5_000,
+]
+
+
+@examples(40)
+@given(word=st.one_of(WORDS, st.sampled_from(BASES)))
+def test_a_base_that_an_adapter_names(own, place, word):
+    with pytest.MonkeyPatch.context() as patch, bounded(10, 500):
+        patch.setattr("merging.load.loading.constants.HF_HUB_OFFLINE", True)
+        refused(lambda: find_folder("m", word), "'m'")
+    assert "trap" not in sys.modules
+
+
+@examples(40)
+@given(
+    name=st.sampled_from(["config.json", "tokenizer.json", "model.safetensors", "chat_template.jinja", "LICENSE"]),
+    how=st.sampled_from(["link", "pipe", "device"]),
+)
+def test_a_file_that_is_no_file_of_its_folder(own, name, how):
+    file, aside = own / name, own.parent / "aside"
+    if file.exists():
+        file.rename(aside)
+    try:
+        os.mkfifo(file) if how == "pipe" else file.symlink_to("/dev/zero" if how == "device" else "/etc/passwd")
+        with bounded(10, 500):
+            assert refused(lambda: check_files(own), file) is None and not is_own(own, name)
+            with pytest.raises(LoadError):
+                check_files(own)
+    finally:
+        file.unlink()
+        if aside.exists():
+            aside.rename(file)
+
+
+@examples(100)
+@given(data=st.data(), number=st.sampled_from([1 << 20, 1 << 31, 1 << 40, (1 << 62) - 1]))
+def test_a_number_in_a_gguf_header(place, gguf_bytes, data, number):
+    file, start = place / "large.gguf", data.draw(st.integers(8, 3000))
+    file.write_bytes(gguf_bytes[:start] + struct.pack("<Q", number) + gguf_bytes[start + 8 :])
+    with bounded(10, 500):
+        refused(lambda: gguf.bits("m", file), file)
+
+
+PIECES = st.recursive(
+    st.sampled_from([".", "a", "q", r"\w", "[!?]", ""]),
+    lambda inner: st.one_of(
+        st.tuples(inner, inner).map("".join),
+        st.tuples(inner, inner).map("({0[0]}|{0[1]})".format),
+        st.tuples(inner, st.sampled_from("*+?")).map("({0[0]}){0[1]}".format),
+    ),
+)
+
+
+@examples(40)
+@given(key=st.sampled_from(["rank_pattern", "alpha_pattern"]), pattern=PIECES, number=st.one_of(st.just(2), NUMBERS))
+def test_the_patterns_of_an_adapter(place, key, pattern, number):
+    tensors = {f"base_model.model.h.{i}.attention.q_proj.lora_A.weight": torch.zeros(2, 4) for i in range(3)}
+    with bounded(20, 500):
+        refused(lambda: plain_settings("m", place, ADAPTER | {key: {pattern: number}}, tensors), place)
+
+
+WAYS = st.sampled_from(["{{<<: [{}]}}", "[{}]", "{{<<: *a0, b: [{}]}}", "{{x: [{}]}}"])
+
+
+@examples(40)
+@given(
+    ways=st.lists(WAYS, min_size=1, max_size=25),
+    wide=st.integers(1, 9),
+    decide=st.sampled_from([is_recipe, cannot_be_recipe]),
+)
+def test_yaml_that_holds_itself(ways, wide, decide):
+    lines = [f"a{i}: &a{i} {way.format(', '.join([f'*a{i - 1}'] * wide))}\n" for i, way in enumerate(ways, 1)]
+    with bounded(10, 500):
+        assert decide("a0: &a0 {x: 1}\n" + "".join(lines)) in (True, False)
+
+
+MARKS = st.sampled_from(
+    ["<b>", "[", "](x)", "|", "\n# ", "`", "**", "$", "https://x", "www.x", "&lt;", "\x1b[2J", "\\", "~~", "\u202e"]
+)
+
+
+@examples(100)
+@given(text=st.lists(st.one_of(MARKS, st.text(max_size=3)), max_size=9).map("".join))
+def test_words_of_others_stay_words(text):
+    shown = escaped(text)
+    assert shown.isprintable() and "://" not in shown and str(LoadError(text)).isprintable()
+    kinds = {
+        part.type
+        for token in MarkdownIt().enable(["table", "strikethrough"]).parse(f"x {shown}")
+        for part in token.children or ()
+    }
+    assert kinds <= {"text", "text_special", "code_inline"}
