@@ -7,6 +7,7 @@ import nbformat
 import pytest
 from forms import for_each
 
+from merging.load.loading import FAMILIES
 from merging.paths import ROOT
 from teaching import slides
 
@@ -94,6 +95,15 @@ def test_every_exercise_is_in_the_choice_once_and_takes_the_minutes_that_its_not
     assert sorted(name for name, _ in chosen) == sorted(minutes)
     assert all(minutes[name] == told for name, told in chosen if told)
     assert f"All {len(minutes)} take {sum(map(int, minutes.values()))} minutes" in section("A choice of exercises")
+
+
+def test_the_pairs_for_the_form_are_there():
+    pairs = re.findall(r"^\| .+? \| `(\{.+?\})` \|", section("Pairs for 10"), re.M)
+    assert len(pairs) == 3
+    for sources in pairs:
+        found = eval(sources, {"FAMILIES": FAMILIES})
+        assert {"first", "second"} <= set(found)
+        assert all((ROOT / "notebooks" / found[label]).is_dir() for label in ("first", "second"))
 
 
 def test_ten_misconceptions_each_with_a_cell():
