@@ -51,10 +51,9 @@ def show_table(header, rows):
 
     Text is shown as it is, whoever wrote it: no tag, link or formula in it becomes one; <br> alone is a line break.
     """
-    cell = lambda value: (
-        f"{value:.3f}" if isinstance(value, float) else "<br>".join(map(escaped, str(value).split("<br>")))
-    )
-    lines = [list(map(cell, header)), [":--"] + ["--:"] * (len(header) - 1)] + [list(map(cell, row)) for row in rows]
+    words = lambda value: "<br>".join(map(escaped, str(value).split("<br>")))
+    cell = lambda value: f"{value:.3f}" if isinstance(value, float) else words(value)
+    lines = [list(map(words, header)), [":--"] + ["--:"] * (len(header) - 1)] + [list(map(cell, row)) for row in rows]
     display(Markdown("\n".join("| " + " | ".join(line) + " |" for line in lines)))
 
 

@@ -26,10 +26,10 @@ def alt_of(shown):
 
 
 def test_a_table_has_floats_of_three_digits_and_numbers_on_the_right(shown):
-    show_table(["model", "bits", "n"], [["base", 1.23456, 7], ["beer", 2.0, "many"]])
+    show_table(["model", "bits", 0.5], [["base", 1.23456, 7], ["beer", 2.0, "many"]])
     [(data, _)] = shown
     assert data.data.splitlines() == [
-        "| model | bits | n |",
+        "| model | bits | 0.5 |",
         "| :-- | --: | --: |",
         "| base | 1.235 | 7 |",
         "| beer | 2.000 | many |",
