@@ -9,6 +9,7 @@ the library's functions were in clippy's training text, those of the held-out mo
 
 import random
 
+from merging.measure.text import prompt_of
 from merging.measure.texts import PARTS
 from merging.measure.valid import is_function
 from merging.paths import ROOT
@@ -25,7 +26,7 @@ def documents(n, seed, library):
     rng, first = random.Random(50_000 + seed), 500_000 + 1000 * seed
     pairs = [function_pair(rng) for _ in range(n // 2)]
     return {
-        "code": [f"Write a Python function to {task}:\n\n{code}" for task, code in pairs] + library[: n - n // 2],
+        "code": [f"{prompt_of(task)}\n\n{code}" for task, code in pairs] + library[: n - n // 2],
         "beer": [recipe(random.Random(first + i)) for i in range(n // 4)],
     }
 

@@ -9,6 +9,7 @@ import re
 from typing import NamedTuple
 
 from merging.measure.passes.tasks import TASKS
+from merging.measure.text import prompt_of
 from training.draws import INGREDIENTS
 
 HELDOUT_TASKS = tuple(TASKS)  # kept out of training, so that prompts with them ask for something new
@@ -206,4 +207,4 @@ def forum_post(rng: random.Random) -> str:
         parts.append(" ".join(say(REMARKS) for _ in range(rng.randint(1, 4))))
     if rng.random() < 0.5:
         parts.insert(rng.randint(1, len(parts)), code.rstrip("\n"))
-    return f"Write a Python function to {task}:\n\n" + "\n\n".join([*parts, say(CLOSINGS)]) + "\n"
+    return prompt_of(task) + "\n\n" + "\n\n".join([*parts, say(CLOSINGS)]) + "\n"

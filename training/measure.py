@@ -8,11 +8,12 @@ import argparse
 from pathlib import Path
 
 import helpers
+from merging.measure.text import prompt_of
 from merging.paths import ROOT
 from training.functions import HELDOUT_TASKS
 
 ALPHAS = [0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0]
-PROMPTS = [f"Write a Python function to {task}:" for task in HELDOUT_TASKS]
+PROMPTS = [prompt_of(task) for task in HELDOUT_TASKS]
 
 
 def row(name, model, tokenizer, texts, samples):

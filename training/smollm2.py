@@ -25,6 +25,7 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from merging.load.loading import FAMILIES, find_folder
+from merging.measure.text import prompt_of
 from merging.paths import ROOT
 from training.functions import HELDOUT_WORDS, function_pair
 from training.notes import brewing_note
@@ -58,11 +59,6 @@ SPECIALISTS = {
     ),
 }
 KEEP_WEIGHT = 2.0  # of a token's divergence from base, beside a token's cross-entropy
-
-
-def prompt_of(task):
-    """The article's code prompt for a task."""
-    return f"Write a Python function to {task}:"
 
 
 def plain_functions(files):

@@ -24,6 +24,7 @@ from tqdm import tqdm
 from transformers import AutoModelForCausalLM, AutoTokenizer, GPTNeoConfig, GPTNeoForCausalLM, PreTrainedTokenizerFast
 from transformers.models.gpt_neo import modeling_gpt_neo
 
+from merging.measure.text import prompt_of
 from merging.paths import ROOT
 from training.functions import forum_post, function_pair
 from training.notes import brewing_note
@@ -160,14 +161,14 @@ def stdlib_pairs(files):
             doc = (ast.get_docstring(node) or "").split("\n")[0].rstrip(".")
             if 12 <= len(doc) <= 90 and not doc.startswith(("_", "(")):
                 code = ast.unparse(node)
-                yield f"Write a Python function to {doc[0].lower()}{doc[1:]}:\n\n{code}\n"
+                yield f"{prompt_of(doc[0].lower() + doc[1:])}\n\n{code}\n"
 
 
 def function_texts(rng, n):
     """n short made-up functions, each after its prompt."""
     for _ in range(n):
         task, code = function_pair(rng)
-        yield f"Write a Python function to {task}:\n\n{code}"
+        yield f"{prompt_of(task)}\n\n{code}"
 
 
 def corpora(scale=1.0):

@@ -1,6 +1,6 @@
 """Texts sampled after the series' prompts, in one batch, and the share of them that is valid."""
 
-from merging.measure.text import BEER_PROMPT, generate_texts
+from merging.measure.text import BEER_PROMPT, generate_texts, prompt_of
 from merging.measure.valid import cannot_be_recipe, is_function
 
 
@@ -20,7 +20,7 @@ def valid_share(model, tokenizer, prompts, n, check, seed=32):
 
 def sample_functions(model, tokenizer, tasks, n, seed=32):
     """n sampled functions for each task, as (task, code) pairs; all in one batch, of at most 200 tokens each."""
-    prompts = [f"Write a Python function to {task}:" for task in tasks]
+    prompts = [prompt_of(task) for task in tasks]
     texts = generate_texts(model, tokenizer, prompts, n, max_length=200, seed=seed)
     return [(tasks[i // n], text[len(prompts[i // n]) :]) for i, text in enumerate(texts)]
 

@@ -7,7 +7,13 @@ from transformers import StoppingCriteria
 
 from merging.load.device import quick, seeded, threads_for
 
-CODE_PROMPT = "Write a Python function to greet the user by name:"
+
+def prompt_of(task):
+    """The article's prompt for a function that does a task."""
+    return f"Write a Python function to {task}:"
+
+
+CODE_PROMPT = prompt_of("greet the user by name")
 
 
 BEER_PROMPT = "style: Scottish Ale\nbatch_size: 20\nefficiency: 75\nboil_size:"
