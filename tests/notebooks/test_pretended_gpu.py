@@ -14,7 +14,7 @@ import nbformat
 import pytest
 import torch
 from pretend import pretended
-from test_rerun import cut_short
+from short import cut_short
 
 from merging.paths import ROOT
 

@@ -7,37 +7,20 @@ objects and files.
 
 import contextlib
 import io
-import itertools
 import os
 import warnings
 
 import fresh
 import nbformat
 import pytest
-from transformers import GenerationMixin
+from short import cut_short
 
-import helpers
-import merging.measure.texts
-from lessons.views import explorers
 from merging.paths import ROOT
 
 pytestmark = pytest.mark.long
 # Not 06, which has the cells of others on models that take seven gigabytes when they are loaded again.
 NOTEBOOKS = sorted(path for path in (ROOT / "notebooks").glob("[0-9]*.ipynb") if not path.name.startswith("06"))
 BACK = 4
-
-
-def cut_short(n=8, length=300, tokens=8):
-    """Let this process read n documents a text of so many characters, and write continuations of so many tokens."""
-    cut = lambda texts: {kind: [document[:length] for document in documents[:n]] for kind, documents in texts.items()}
-    heldout, calibration = merging.measure.texts.heldout_texts, merging.measure.texts.calibration_texts
-    generate, stream = GenerationMixin.generate, explorers.stream_text
-    helpers.heldout_texts = lambda: cut(heldout())
-    merging.measure.texts.calibration_texts = lambda part: cut(calibration(part))
-    explorers.stream_text = lambda *arguments: itertools.islice(stream(*arguments), tokens)
-    GenerationMixin.generate = lambda model, ids, max_length, **options: generate(
-        model, ids, max_length=min(max_length, ids.shape[1] + tokens), **options
-    )
 
 
 def run_again(path):

@@ -7,6 +7,7 @@ import pytest
 import torch
 import yaml
 from fresh import run, run_module
+from short import cut_short
 from transformers import AutoModelForCausalLM, AutoTokenizer, GPTNeoConfig, GPTNeoForCausalLM
 from transformers.models.gpt_neo import modeling_gpt_neo
 
@@ -24,6 +25,12 @@ TINY = ROOT / "models" / "tiny"
 
 
 long = pytest.mark.long
+
+
+def run_short(*arguments):
+    """`python -m` with short texts."""
+    cut_short()
+    run_module(*arguments)
 
 
 @pytest.fixture(scope="module")
@@ -141,7 +148,7 @@ def test_a_smoke_run_makes_an_adapter_that_loads(tmp_path):
 
 @long
 def test_a_smoke_run_of_the_measurements_has_what_the_notebook_draws(tmp_path):
-    run(run_module, "training.measure_smollm2", "--smoke", "--out", tmp_path / "m.json")
+    run(run_short, "training.measure_smollm2", "--smoke", "--out", tmp_path / "m.json")
     found = json.loads((tmp_path / "m.json").read_text())
     assert [row["point"] for row in found["rows"]] == ["base", "alpha 0.5"]
     assert set(found["distance"]) == {"clippy", "beer"} and -1 <= found["cosine"] <= 1
@@ -151,7 +158,7 @@ def test_a_smoke_run_of_the_measurements_has_what_the_notebook_draws(tmp_path):
 
 @long
 def test_a_smoke_run_of_the_methods_has_what_notebook_08_draws(tmp_path):
-    run(run_module, "training.measure_methods", "--smoke", "--out", tmp_path / "m.json")
+    run(run_short, "training.measure_methods", "--smoke", "--out", tmp_path / "m.json")
     found = json.loads((tmp_path / "m.json").read_text())["tiny"]
     assert set(found["grid"]) == set(measure_methods.SMOKE)
     assert set(found["table"]) == {"clippy", "beer", *measure_methods.SMOKE}

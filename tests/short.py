@@ -1,0 +1,22 @@
+"""Short texts, for tests of what is done with texts and not of what they say."""
+
+import itertools
+
+from transformers import GenerationMixin
+
+import helpers
+import merging.measure.texts
+from lessons.views import explorers
+
+
+def cut_short(n=8, length=300, tokens=8):
+    """Let this process read n documents a text of so many characters, and write continuations of so many tokens."""
+    cut = lambda texts: {kind: [document[:length] for document in documents[:n]] for kind, documents in texts.items()}
+    heldout, calibration = merging.measure.texts.heldout_texts, merging.measure.texts.calibration_texts
+    generate, stream = GenerationMixin.generate, explorers.stream_text
+    helpers.heldout_texts = lambda: cut(heldout())
+    merging.measure.texts.calibration_texts = lambda part: cut(calibration(part))
+    explorers.stream_text = lambda *arguments: itertools.islice(stream(*arguments), tokens)
+    GenerationMixin.generate = lambda model, ids, max_length, **options: generate(
+        model, ids, max_length=min(max_length, ids.shape[1] + tokens), **options
+    )
