@@ -1,4 +1,4 @@
-"""Merges in processes of their own: torch is imported once for all of them, and nothing of the tests is there."""
+"""Processes of their own, in which what takes long to import is there already, and nothing that a test has made."""
 
 import multiprocessing
 import re
@@ -10,7 +10,10 @@ from pathlib import Path
 from merging.disk import checkpoints
 
 CONTEXT = multiprocessing.get_context("forkserver")
-CONTEXT.set_forkserver_preload(["merging.disk.checkpoints"])
+CONTEXT.set_forkserver_preload(
+    ["merging.disk.checkpoints", "helpers", "lessons.views.explorers", "lessons.figures.experiments", "nbformat", "pytest"]
+    + ["transformers.models.gpt_neo.modeling_gpt_neo", "transformers.models.llama.modeling_llama"]
+)
 
 
 def peak_of_a_merge(small, large, destination):
