@@ -11,7 +11,14 @@ from merging.disk import checkpoints
 
 CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(
-    ["merging.disk.checkpoints", "helpers", "lessons.views.explorers", "lessons.figures.experiments", "nbformat", "pytest"]
+    [
+        "merging.disk.checkpoints",
+        "helpers",
+        "lessons.views.explorers",
+        "lessons.figures.experiments",
+        "nbformat",
+        "pytest",
+    ]
     + ["transformers.models.gpt_neo.modeling_gpt_neo", "transformers.models.llama.modeling_llama"]
 )
 
