@@ -47,14 +47,17 @@ __all__ = [
 ]
 
 
-def generate_text(model, tokenizer, prompt, device=None, temperature=1.0, max_length=500, seed=None):
+def generate_text(model, tokenizer, prompt, device=None, temperature=1.0, max_length=500, seed=None, chat=None):
     """Sample a continuation and return prompt and continuation as one string (the article's function).
+
+    text[len(prompt):] is the continuation alone. chat: whether apply_chat_template wrote the prompt and its special
+    tokens; None finds out by how it begins.
 
     max_length counts tokens, the prompt's included. temperature 0 takes the most likely token each time; otherwise
     one of the 50 most likely is drawn. seed=None goes on with torch's random state, a number (the article uses 32)
     gives the same text again on the same machine. Raises ValueError if prompt or length do not fit the model.
     """
-    return generate_texts(model, tokenizer, prompt, 1, device, temperature, max_length, seed)[0]
+    return generate_texts(model, tokenizer, prompt, 1, device, temperature, max_length, seed, chat=chat)[0]
 
 
 def merge_models(model1, model2, alpha=0.5, out=None):

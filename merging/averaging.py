@@ -7,7 +7,7 @@ import torch
 
 from merging.checks import check_alpha, check_mergeable, check_selection
 from merging.errors import within_memory
-from merging.tensors import named_weights
+from merging.tensors import inner, named_weights, unwrapped
 
 BLOCK = 1 << 20  # numbers averaged at a time where several models are read: 4 megabytes in float32
 
@@ -32,7 +32,7 @@ def open_merge(models, out=None):
         *sources, targets = check_mergeable(models, out)
         return out, targets, sources
     sources = check_mergeable(models)
-    merged = within_memory(copy.deepcopy)(models[0]).eval()
+    merged = within_memory(copy.deepcopy)(unwrapped(models[0])).eval()
     return merged, named_weights(merged), sources
 
 
@@ -41,9 +41,10 @@ def merge_into(out, models, weights, names=None):
 
     For many merges of one set of models, after one check_mergeable(models): what a slider does at every move.
     """
-    for name in named_weights(out) if names is None else names:
+    live, models = inner(out), [inner(model) for model in models]
+    for name in named_weights(live) if names is None else names:
         tensor = attrgetter(name)  # a walk through the state dicts would take as long as merging a block
-        average_into(tensor(out).detach(), [tensor(model).detach() for model in models], weights)
+        average_into(tensor(live).detach(), [tensor(model).detach() for model in models], weights)
     return out
 
 

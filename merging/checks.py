@@ -3,12 +3,13 @@
 import functools
 import math
 import re
+import warnings
 from numbers import Real
 
 import torch
 
 from merging.errors import MergeError
-from merging.tensors import named_weights, tensor_kind
+from merging.tensors import named_weights, tensor_kind, unwrapped
 
 
 def check_alpha(alpha):
@@ -42,10 +43,11 @@ def check_mergeable(models, out=None):
     Returns the named_weights of each, those of `out`, if there is one to write into, at the end. It reads every number
     of the models: who merges one set again and again checks it once, and merges with merge_into.
     """
-    tensors = [named_weights(model) for model in (models if out is None else [*models, out])]
+    together = [unwrapped(model) for model in (models if out is None else [*models, out])]
+    models, tensors = together[: len(models)], [named_weights(model) for model in together]
     _check_sources(models, tensors[: len(models)])
     if out is not None:
-        _check_out(out, tensors[-1], models, tensors[: len(models)])
+        _check_out(together[-1], tensors[-1], models, tensors[: len(models)])
     return tensors
 
 
@@ -55,9 +57,15 @@ def _check_sources(models, sources):
         if i > 1:
             _check_architecture(first, model, i)
             _check_names(names, tensors, i)
+            say_settings(getattr(first, "config", None), getattr(model, "config", None), i)
         for name, tensor in tensors.items():
             if tensor.shape != names[name].shape:
                 raise MergeError(shape_message(name, names[name].shape, tensor.shape, i))
+            if tensor.is_meta:
+                raise MergeError(
+                    f"{name} of model {i} has no numbers: it is on the meta device. Load the model whole into memory, "
+                    "without device_map and without init_empty_weights."
+                )
             if tensor.device != names[name].device:
                 raise MergeError(
                     f"{name} is on {names[name].device} in model 1 and on {tensor.device} in model {i}. "
@@ -118,6 +126,52 @@ ARCHITECTURE = (
     "rope_parameters",
     "tie_word_embeddings",
 )
+
+
+# What two configurations may differ in without a word: it names files and versions, counts rows and tokens (compared
+# with the tokenizers), or is for training, sampling and what is returned, and changes no number that a model computes.
+BOOKKEEPING = re.compile(
+    r"_.*|architectures|auto_map|(torch_)?dtype|transformers_version|tokenizer_class|model_name|license|unsloth.*"
+    r"|vocab_size|.*_token_(id|ids|index)|quantization_config|use_cache|return_dict|output_.*|gradient_checkpointing"
+    r"|.*dropout.*|.*_pdrop|.*_loss_coef|.*jitter.*|initializer_.*|pretraining_tp|problem_type|id2label|label2id|summary_.*"
+    r"|finetuning_task|task_specific_params|do_sample|temperature|top_[kp]|typical_p|repetition_penalty|m(ax|in)_length"
+)
+
+
+def other_settings(first, config):
+    """name -> (first's value, the other's) of settings beside ARCHITECTURE that differ and may change what is computed.
+
+    Parts of a configuration are named part.setting. Empty for configurations of different architectures.
+    """
+    one, other = (flat_settings(each) for each in (first, config))
+    if one.get("model_type") != other.get("model_type"):
+        return {}
+    return {
+        name: (one.get(name), other.get(name))
+        for name in sorted(one.keys() | other)
+        if one.get(name) != other.get(name)
+        and name.removeprefix("text_config.") not in ARCHITECTURE
+        and not BOOKKEEPING.fullmatch(name.rpartition(".")[2])
+    }
+
+
+def flat_settings(config):
+    """name -> value of every setting of a configuration, in the words that architectures share."""
+    flat, shared = {}, {own: name for name, own in getattr(config, "attribute_map", {}).items()}
+    for name, value in (config.to_dict() if hasattr(config, "to_dict") else {}).items():
+        is_part = isinstance(value, dict) and name.endswith("_config")
+        flat |= {f"{name}.{key}": each for key, each in value.items()} if is_part else {shared.get(name, name): value}
+    return flat
+
+
+def say_settings(first, config, i):
+    """Warn of settings of a model that differ from the first model's: a merge computes with the first's."""
+    for name, (one, other) in other_settings(first, config).items():
+        warnings.warn(
+            f"{name} is {one} in model 1 and {other} in model {i}: the merge computes with {one}, which model {i} was "
+            "not trained with.",
+            stacklevel=4,
+        )
 
 
 def _check_architecture(first, model, i):

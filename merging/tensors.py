@@ -7,12 +7,37 @@ import torch
 from merging.errors import MergeError
 
 
+def inner(model):
+    """The model itself, out of torch.compile or a data-parallel wrapper. Raises MergeError for what is no model."""
+    while True:
+        if not isinstance(model, torch.nn.Module):
+            raise MergeError(
+                f"A {type(model).__name__} is not a model. Pass the model itself, for example "
+                'load_models()["base"].model.'
+            )
+        if "_orig_mod" in model._modules:  # torch.compile
+            model = model._orig_mod
+        elif isinstance(model, torch.nn.DataParallel | torch.nn.parallel.DistributedDataParallel):
+            model = model.module
+        else:
+            return model
+
+
+def unwrapped(model):
+    """The model itself, as in inner. Raises MergeError also for a model with adapters that are not added to it."""
+    model = inner(model)
+    if any(type(part).__module__.startswith("peft.") for part in model.modules()):
+        raise MergeError(
+            f"This {type(model).__name__} still has its adapter apart: the average of two adapters' parts is not the "
+            "average of two models. Add it to its base first: model.merge_and_unload() where the model is a PeftModel, "
+            "else load_models on the folder that model.save_pretrained writes."
+        )
+    return model
+
+
 def named_weights(model):
     """name -> tensor for everything a merge touches: the state dict with each tied tensor once."""
-    if not isinstance(model, torch.nn.Module):
-        raise MergeError(
-            f'A {type(model).__name__} is not a model. Pass the model itself, for example load_models()["base"].model.'
-        )
+    model = unwrapped(model)
     seen, tensors = set(), {}
     for name, tensor in model.state_dict(keep_vars=True).items():  # without keep_vars it would detach each twice
         place = (tensor.data_ptr(), tensor.shape, tensor.stride()) if tensor.numel() else name

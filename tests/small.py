@@ -1,5 +1,6 @@
 """Small random models and tokenizers, and what several test files ask of them."""
 
+import json
 import math
 import shutil
 
@@ -10,11 +11,15 @@ from mergekit.config import MergeConfiguration
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import (
     AutoModelForCausalLM,
+    Gemma2Config,
+    GenerationConfig,
     GPT2Config,
     GPTNeoConfig,
     GPTNeoForCausalLM,
     GPTNeoXConfig,
+    GraniteConfig,
     LlamaConfig,
+    MixtralConfig,
     OPTConfig,
     PreTrainedTokenizerFast,
     Qwen2Config,
@@ -37,6 +42,11 @@ CONFIGS = {
     "gpt-neox": lambda **changes: GPTNeoXConfig(**SMALL | dict(intermediate_size=32) | changes),
     "opt": lambda **changes: OPTConfig(**SMALL | dict(ffn_dim=32, word_embed_proj_dim=16) | changes),
 }
+MORE = {  # with settings of their own
+    "mixtral": lambda **changes: MixtralConfig(**SMALL | GATED | dict(num_local_experts=4) | changes),
+    "gemma2": lambda **changes: Gemma2Config(**SMALL | GATED | dict(head_dim=4) | changes),
+    "granite": lambda **changes: GraniteConfig(**SMALL | GATED | changes),
+}
 TIED = ("gpt-neo", "gpt-2", "llama-tied", "opt")
 # Module path of a block, its attention and its feed-forward modules, as the code of each architecture has them.
 BLOCKS = {
@@ -56,7 +66,7 @@ OWN = dict(vocab_size=2048, max_position_embeddings=64, bos_token_id=0, eos_toke
 def build(name="gpt-neo", seed=0, **changes):
     """A random model whose biases and norms are random too, so that no two seeds share a tensor."""
     torch.manual_seed(seed)
-    model = AutoModelForCausalLM.from_config(CONFIGS[name](**changes))
+    model = AutoModelForCausalLM.from_config((CONFIGS | MORE)[name](**changes))
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.add_(torch.randn_like(parameter), alpha=0.1)
@@ -247,3 +257,26 @@ def bytes_of(folder):
 def written_config(folder):
     """The merge config in a folder, as mergekit reads it."""
     return MergeConfiguration.model_validate(yaml.safe_load((folder / "mergekit_config.yml").read_text()))
+
+
+CHAT = "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
+
+
+def write_chat(
+    folder, seed, dtype=torch.bfloat16, words=("<|im_start|>", "<|im_end|>"), rows=None, name="llama", **more
+):
+    """A small chat model as a folder: a template, two stop tokens, sampling settings, a licence, code of its own."""
+    tokenizer = build_tokenizer()
+    tokenizer.add_tokens(list(words), special_tokens=True)
+    tokenizer.chat_template = CHAT
+    settings = dict(vocab_size=rows or len(tokenizer), bos_token_id=0, eos_token_id=0, pad_token_id=None) | more
+    model = build(name, seed, **settings).to(dtype)
+    stops = [0, *(tokenizer.convert_tokens_to_ids(list(words))[1:2])]
+    model.generation_config = GenerationConfig(bos_token_id=0, eos_token_id=stops, do_sample=True, temperature=0.6)
+    save((model, tokenizer), folder)
+    config = json.loads((folder / "config.json").read_text())
+    config["auto_map"] = {"AutoModelForCausalLM": "modeling_own.Own"}
+    (folder / "config.json").write_text(json.dumps(config))
+    (folder / "modeling_own.py").write_text("raise SystemExit('this code was run')\n")
+    (folder / "LICENSE").write_text("free\n")
+    return folder

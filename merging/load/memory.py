@@ -1,27 +1,14 @@
 """How much memory models take, and whether it is there: said before the operating system kills the kernel."""
 
-import copy
 from pathlib import Path
 
 import psutil
 import torch
-from transformers import AutoModelForCausalLM
 
 from merging.errors import LoadError
-from merging.load.quiet import quiet
 
 # Where Linux says how much a container may take, version 2 of control groups before version 1.
 LIMITS = ("/sys/fs/cgroup{}/memory.max", "/sys/fs/cgroup/memory{}/memory.limit_in_bytes")
-
-
-def bare_tensors(config):
-    """name -> tensor without numbers of the model that a configuration describes; {} if it cannot be built."""
-    try:
-        with torch.device("meta"), quiet():
-            model = AutoModelForCausalLM.from_config(copy.deepcopy(config), trust_remote_code=False)
-    except Exception:
-        return {}
-    return dict(model.named_parameters())
 
 
 def float32_bytes(tensors):

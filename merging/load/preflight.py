@@ -2,13 +2,17 @@
 
 from typing import NamedTuple
 
-from merging.checks import ARCHITECTURE, config_setting
+from merging.checks import ARCHITECTURE, config_setting, other_settings
 from merging.errors import LoadError, printable
-from merging.load.adapters import adapter_config, base_of, is_adapter
+from merging.load.adapters import adapter_config, base_of, check_plain, tokenizer_folder
 from merging.load.files import check_files, read_config, read_tokenizer, reason
 from merging.load.gguf import cache
+from merging.load.kinds import is_adapter, stored_types
+from merging.load.layout import bare_tensors
 from merging.load.loading import find_folder
-from merging.load.memory import bare_tensors, float32_bytes, in_words
+from merging.load.memory import float32_bytes, in_words
+from merging.load.reading import QUANTISED, drop_stale_quantisation
+from merging.load.vocabulary import disagreement, same_base_words, spare_rows
 from merging.tensors import other_parts
 
 
@@ -38,19 +42,25 @@ def preflight(sources):
     """
     configs, tokenizers, refusals, notes = {}, {}, [], []
     for label, source in sources.items():
-        folder = find_folder(label, source, weights=False)
+        folder = words_at = find_folder(label, source, weights=False)
         if is_adapter(folder):
-            folder, note = _base_folder(label, folder, sources)
+            base, note = _base_folder(label, folder, sources)
             notes.append(note)
+            folder, words_at = base, tokenizer_folder(folder, base)
         elif folder.parent == cache():
             notes.append(f"{label} is read from GGUF codes: the rounding of its numbers to a few bits is part of it.")
-        configs[label], tokenizers[label] = _config_and_tokenizer(label, folder)
+        configs[label], tokenizers[label] = _config_and_tokenizer(label, folder, words_at)
         if config_setting(configs[label], "vocab_size") is None:
             refusals.append(f"{label} is a {configs[label].model_type}, no model of language. Merge models that write.")
+        if getattr(configs[label], "quantization_config", None) and words_at == folder:
+            drop_stale_quantisation(label, configs[label], stored_types(folder))
         if getattr(configs[label], "quantization_config", None):
+            adapter = is_adapter(find_folder(label, source, weights=False))
             refusals.append(
-                f"{label} is quantised: its numbers are codes, and the average of two codes means nothing. Take the "
-                "release in float32, bfloat16 or float16."
+                f"The base of {label} is quantised: nothing can be added to its codes. Give the base's release in "
+                "bfloat16 or float32 beside it, as base."
+                if adapter
+                else f"{label} {QUANTISED}"
             )
     first, tensors = next(iter(configs), None), {label: bare_tensors(config) for label, config in configs.items()}
     notes += _other_parts(first, tensors[first]) if tensors.get(first) else []
@@ -81,11 +91,11 @@ QUESTIONS = {
 }
 
 
-def _config_and_tokenizer(label, folder):
-    """What a folder says of its model. Raises LoadError."""
+def _config_and_tokenizer(label, folder, words_at):
+    """The config in a folder, and the tokenizer in it or in its adapter's. Raises LoadError."""
     try:
         check_files(folder)
-        return read_config(folder), read_tokenizer(folder)
+        return read_config(folder), read_tokenizer(words_at)
     except Exception as error:
         raise LoadError(
             f"Model {label!r}: transformers cannot read its config or tokenizer: {reason(error, folder)}"
@@ -93,7 +103,8 @@ def _config_and_tokenizer(label, folder):
 
 
 def _base_folder(label, folder, sources):
-    """(the folder of the base that an adapter belongs to, a note that says so): config and tokenizer are the base's."""
+    """(the folder of the base that an adapter belongs to, a note that says so). Raises LoadError as loading would."""
+    check_plain(label, folder)
     rank, given = adapter_config(label, folder).get("r"), label != "base" and sources.get("base")
     base = given or base_of(label, folder)
     name = "the model labelled base" if given else base
@@ -118,7 +129,7 @@ def _compare(first, config1, tokenizer1, label, config2, tokenizer2):
             f"The chat templates of {first} and {label} differ: each learned its own marks for who is speaking. "
             f"The merge is saved with {first}'s; try it with both before you trust it."
         )
-    return refusals + bad, notes
+    return refusals + bad, notes + _settings(first, config1, label, config2)
 
 
 def _differences(first, config1, label, config2):
@@ -133,31 +144,46 @@ def _differences(first, config1, label, config2):
     ]
 
 
+def _settings(first, config1, label, config2):
+    """Notes on all other settings in which two configurations differ."""
+    return [
+        f"{name} is {one} in {first} and {other} in {label}: a merge is computed with {first}'s, which {label} was not "
+        "trained with."
+        for name, (one, other) in other_settings(config1, config2).items()
+    ]
+
+
 def _vocabularies(first, config1, tokenizer1, label, config2, tokenizer2):
     """(refusals, notes) on two vocabularies."""
     rows1, rows2 = (config_setting(config, "vocab_size") for config in (config1, config2))
     if rows1 is None or rows2 is None:  # a model without words
         return [], []
-    rows = min(rows1, rows2)
-    words1, words2 = (
-        {word: i for word, i in tokenizer.get_vocab().items() if i < rows} for tokenizer in (tokenizer1, tokenizer2)
-    )
-    if words1 != words2:
-        row = min(i for _, i in words1.items() ^ words2.items())
+    rows, words1, words2 = min(rows1, rows2), tokenizer1.get_vocab(), tokenizer2.get_vocab()
+    row = disagreement(words1, words2, rows)
+    if row is not None:
         word1, word2 = (tokenizer.decode([row]) for tokenizer in (tokenizer1, tokenizer2))
         return [
             f"The tokenizers of {first} and {label} number their tokens differently: row {row} of the embedding is for "
-            f"{word1!r} in {first} and for {word2!r} in {label}, so averaging would mix unrelated tokens. Merge models "
-            "that share a tokenizer."
+            f"{word1!r} in {first} and for {word2!r} in {label}, so averaging would mix unrelated tokens. "
+            + (
+                'They differ in added tokens only: load_models(..., align="union") gives each a row of its own.'
+                if same_base_words(tokenizer1, tokenizer2)
+                else "Merge models that share a tokenizer."
+            )
         ], []
+    spare, union = spare_rows(words1, words2, rows), 'load_models(..., align="union") keeps them'
+    notes = [
+        f"{', '.join(spare[:5])}: only one of {first} and {label} has these tokens, and where one is missing its row "
+        f"is untrained; an average mixes both. {union}."
+    ] * bool(spare)
+    lost = sorted({word for words in (words1, words2) for word, i in words.items() if i >= rows})
     if rows1 != rows2:
-        lost = sorted(
-            {word for tokenizer in (tokenizer1, tokenizer2) for word, i in tokenizer.get_vocab().items() if i >= rows}
-        )
-        return [], [
+        notes.append(
             f"The embeddings have {rows1} rows in {first} and {rows2} in {label}, with the same tokens "
             f"in the first {rows}: load_models cuts them to that"
-            + (f", and the merge loses {', '.join(lost[:5])}" if lost else "")
+            + (f", and the merge loses {', '.join(lost[:5])}. {union}" if lost else "")
             + ". Other programs want this done before they merge."
-        ]
-    return [], []
+        )
+    elif lost:
+        notes.append(f"{', '.join(lost[:5])} have no row in the embeddings, and load_models takes them out.")
+    return [], notes

@@ -1,6 +1,7 @@
 """What a model predicts, writes and costs.
 
 text      prompts, and how a model continues them
+prompts   from a prompt to tokens and back
 bits      how well a model predicts text, and what a merge keeps of its parents' gains
 valid     whether a function or a recipe has the right form
 samples   texts sampled in batches, and the share of them that is valid

@@ -40,7 +40,8 @@ def text_windows(document, tokenizer, context):
         raise ValueError(
             "The tokenizer has neither a bos nor an eos token: there is nothing to predict the first token from."
         )
-    ids = [start] + tokenizer(document, add_special_tokens=False, verbose=False)["input_ids"]
+    ids = tokenizer(document, add_special_tokens=False, verbose=False)["input_ids"]
+    ids = ids if ids[:1] == [start] else [start, *ids]  # a chat template writes it itself
     windows, scored = [], 1
     while scored < len(ids):
         start = 0 if scored == 1 else scored - context // 2

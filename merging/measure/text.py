@@ -6,6 +6,7 @@ import torch
 from transformers import StoppingCriteria
 
 from merging.load.device import quick, seeded, threads_for
+from merging.measure.prompts import continuation, encode, filler, padded, stops
 
 
 def prompt_of(task):
@@ -19,15 +20,20 @@ CODE_PROMPT = prompt_of("greet the user by name")
 BEER_PROMPT = "style: Scottish Ale\nbatch_size: 20\nefficiency: 75\nboil_size:"
 
 
-def generate_texts(model, tokenizer, prompt, n, device=None, temperature=1.0, max_length=500, seed=None, hopeless=None):
+def generate_texts(
+    model, tokenizer, prompt, n, device=None, temperature=1.0, max_length=500, seed=None, hopeless=None, chat=None
+):
     """Like generate_text, n samples at once: a list of n strings; of a list of prompts, n for each, in their order.
 
-    hopeless: a function of the text so far that is true if the rest is not worth waiting for; it must stay true.
+    Each is its prompt, letter for letter, and what the model wrote: text[len(prompt):] is the continuation alone.
+    hopeless: a function of the text so far that is true if the rest is not worth waiting for; it must stay true. chat:
+    whether apply_chat_template wrote the prompts; None finds out by how they begin.
     """
-    several = {"padding": True, "padding_side": "left"} if isinstance(prompt, list) else {}
-    prompt = prompt or tokenizer.bos_token or tokenizer.eos_token
-    inputs = tokenizer(prompt, return_tensors="pt", verbose=False, **several).to(device or model.device)
-    length, limit = inputs["input_ids"].shape[1], positions(model)
+    prompts = list(prompt) if isinstance(prompt, list) else [prompt]
+    begin = tokenizer.bos_token or tokenizer.eos_token
+    rows = [encode(tokenizer, prompt or begin, chat if prompt else None) for prompt in prompts]
+    inputs, mask = (tensor.to(device or model.device) for tensor in padded(rows, filler(model, tokenizer)))
+    length, limit = inputs.shape[1], positions(model)
     if not length < max_length <= limit:
         raise ValueError(
             f"The prompt has {length} tokens and max_length is {max_length}: max_length must be larger "
@@ -38,15 +44,17 @@ def generate_texts(model, tokenizer, prompt, n, device=None, temperature=1.0, ma
     sampling = dict(do_sample=True, temperature=temperature, top_k=50) if temperature else dict(do_sample=False)
     with seeded(seed), threads_for(model):
         ids = quick(model).generate(
-            inputs["input_ids"],
-            attention_mask=inputs["attention_mask"],
+            inputs,
+            attention_mask=mask,
             max_length=max_length,
             num_return_sequences=n if temperature else 1,
-            pad_token_id=tokenizer.eos_token_id,
+            pad_token_id=filler(model, tokenizer),
+            eos_token_id=stops(model, tokenizer) or None,
             stopping_criteria=[_GiveUp(tokenizer, hopeless)] if hopeless else None,
             **sampling,
         )
-    texts = tokenizer.batch_decode(ids, skip_special_tokens=True)
+    each = len(ids) // len(prompts)
+    texts = [prompts[i // each] + continuation(tokenizer, row, length) for i, row in enumerate(ids)]
     return texts if temperature else [text for text in texts for _ in range(n)]
 
 
@@ -64,9 +72,10 @@ class _GiveUp(StoppingCriteria):
 
 
 @torch.no_grad()
-def stream_text(model, tokenizer, prompt, max_length, seed=32):
+def stream_text(model, tokenizer, prompt, max_length, seed=32, chat=None):
     """Yield the text so far after each sampled token; the last is what generate_text gives with the same seed."""
-    ids = new = tokenizer(prompt, return_tensors="pt")["input_ids"].to(model.device)
+    ids = new = torch.tensor([encode(tokenizer, prompt, chat)], device=model.device)
+    given, ends = ids.shape[1], stops(model, tokenizer)
     if ids.shape[1] >= max_length:
         raise ValueError(f"The prompt has {ids.shape[1]} tokens: max_length must be larger, not {max_length}.")
     dice, cache = torch.Generator(model.device).manual_seed(seed), None
@@ -77,15 +86,15 @@ def stream_text(model, tokenizer, prompt, max_length, seed=32):
         likely = scores.masked_fill(scores < scores.topk(50).values[:, -1:], -torch.inf)
         new = torch.multinomial(likely.softmax(-1), 1, generator=dice)
         ids = torch.cat([ids, new], dim=1)
-        yield tokenizer.decode(ids[0], skip_special_tokens=True)
-        if new.item() == tokenizer.eos_token_id:
+        yield prompt + continuation(tokenizer, ids[0], given)
+        if new.item() in ends:
             return
 
 
 @torch.no_grad()
-def next_tokens(model, tokenizer, prompt):
-    """Probabilities of every token after a prompt, on the CPU."""
-    ids = tokenizer(prompt, return_tensors="pt")["input_ids"].to(model.device)
+def next_tokens(model, tokenizer, prompt, chat=None):
+    """Probabilities of every token after a prompt, on the CPU; chat: as in generate_texts."""
+    ids = torch.tensor([encode(tokenizer, prompt, chat)], device=model.device)
     with threads_for(model):
         return model(ids).logits[0, -1].float().softmax(-1).cpu()
 

@@ -107,7 +107,9 @@ def test_unknown_family(monkeypatch):
 @pytest.mark.parametrize("as_type", [str, lambda path: path])
 def test_missing_folder(tmp_path, as_type):
     missing = tmp_path / "nowhere"
-    one_sentence_error(LoadError, {"x": as_type(missing)}, ["'x'", missing, "make models"])
+    one_sentence_error(LoadError, {"x": as_type(missing)}, ["'x'", missing, "Check the path"])
+    ours = FAMILIES["tiny"]["base"].parent / "nobody"
+    one_sentence_error(LoadError, {"x": as_type(ours)}, ["'x'", ours, "make models"])
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import torch
 from test_adapters import write_adapter
 
 from merging.errors import LoadError
-from merging.load import loading, memory
+from merging.load import layout, loading, memory
 from merging.load.loading import FAMILIES, load_models
 from merging.tensors import named_weights
 
@@ -17,7 +17,7 @@ TINY = FAMILIES["tiny"]
 
 
 def test_a_bare_model_has_the_tensors_of_a_loaded_one(shipped):
-    bare = memory.bare_tensors(shipped.model.config)
+    bare = layout.bare_tensors(shipped.model.config)
     loaded = named_weights(shipped.model)
     assert {name: tensor.shape for name, tensor in bare.items()} == {n: theta.shape for n, theta in loaded.items()}
     assert memory.float32_bytes(bare) == sum(theta.nbytes for theta in loaded.values())
@@ -87,4 +87,4 @@ def test_nothing_is_read_when_memory_does_not_suffice(monkeypatch, tmp_path, wit
 
 
 def test_a_configuration_that_builds_no_model_has_no_size():
-    assert memory.bare_tensors(torch.nn.Module()) == {}
+    assert layout.bare_tensors(torch.nn.Module()) == {}

@@ -1,0 +1,68 @@
+"""What a folder is: a whole model, an adapter, or neither. The card, loading and merging on disk all ask here."""
+
+from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
+
+from merging.errors import LoadError
+
+CONFIG = "adapter_config.json"
+
+
+# What wraps a model: a compiled or a data-parallel one puts these words before the name of every tensor.
+WRAPPERS = ("_orig_mod.", "module.")
+
+
+FLOATS = {"F64", "F32", "F16", "BF16"}
+
+
+def model_files(folder):
+    """The files in a folder that hold the weights of a whole model, the adapter's apart."""
+    files = [*Path(folder).glob("*.safetensors"), *Path(folder).glob("pytorch_model*.bin")]
+    return sorted(file for file in files if not file.name.startswith(("adapter_", "consolidated")))
+
+
+def is_adapter(folder):
+    """True for a folder in peft's format without a whole model; beside one, adapter_config.json is a leftover."""
+    folder = Path(folder)
+    if not (folder / CONFIG).is_file():
+        return False
+    return not (folder / "config.json").is_file() or (
+        not model_files(folder) and any(folder.glob("adapter_model.*"))  # some tools put the base's config beside it
+    )
+
+
+def refuse_empty(label, folder, weights=True):
+    """Raise LoadError for a folder that holds no model, if a folder in it does: the message names that one."""
+    holds = lambda place: (place / "config.json").is_file() or (place / CONFIG).is_file()
+    if holds(folder) and (is_adapter(folder) or model_files(folder) or not weights):
+        return
+    inner = [place for pattern in ("*", "*/*") for place in folder.glob(pattern) if place.is_dir() and holds(place)]
+    inner = [place for place in inner if is_adapter(place) or model_files(place)]
+    if inner:
+        latest = max(inner, key=lambda place: place.stat().st_mtime_ns)
+        raise LoadError(
+            f"Model {label!r}: {folder} holds no model itself, but {len(inner)} of its folders "
+            f"{'does' if len(inner) == 1 else 'do'}: give {latest}"
+            + (", the latest, or another of them." if len(inner) > 1 else ".")
+        )
+
+
+def stored_types(folder, file="model.safetensors"):
+    """name -> code of the dtype, as in "BF16", of every tensor in a folder's safetensors files; {} if it has none."""
+    files = [found for found in model_files(folder) if found.suffix == ".safetensors"]
+    if file != "model.safetensors" or (Path(folder) / file).is_file():  # with an index beside it, it is read alone
+        files = [Path(folder) / file]
+    types = {}
+    for file in files:
+        try:
+            with safe_open(file, "pt") as opened:
+                types |= {name: opened.get_slice(name).get_dtype() for name in opened.keys()}
+        except (SafetensorError, OSError):  # what is wrong with it will be said when it is read
+            return {}
+    return types
+
+
+def wrapper_of(names):
+    """What stands before the name of every tensor because a wrapper was saved and not its model, or ""."""
+    return next((prefix for prefix in WRAPPERS if names and all(name.startswith(prefix) for name in names)), "")
