@@ -150,6 +150,7 @@ def other_settings(first, config):
         name: (one.get(name), other.get(name))
         for name in sorted(one.keys() | other)
         if one.get(name) != other.get(name)
+        and not name.startswith("quantization_config")
         and name.removeprefix("text_config.") not in ARCHITECTURE
         and not BOOKKEEPING.fullmatch(name.rpartition(".")[2])
     }

@@ -54,7 +54,13 @@ def read_model(label, folder, dtype=torch.float32):
     renaming = {"key_mapping": {"^" + prefix.replace(".", r"\."): ""}} if prefix else {}
     with quiet(), without_adapter(label, folder) as place:
         model, info = model_class(config).from_pretrained(
-            place, config=config, dtype=dtype, output_loading_info=True, trust_remote_code=False, **renaming
+            place,
+            config=config,
+            dtype=dtype,
+            output_loading_info=True,
+            ignore_mismatched_sizes=True,
+            trust_remote_code=False,
+            **renaming,
         )
     check_report(label, folder, info)
     model._weight_conversions = None  # else it would be saved by the names that it was found under
@@ -85,7 +91,7 @@ def check_report(label, folder, info):
     wrong = sorted(str(key[0] if isinstance(key, tuple) else key) for key in info["mismatched_keys"])
     if wrong:
         raise LoadError(
-            f"Model {label!r}: {wrong[0]} in {folder} has another shape than its config.json says. Download it again."
+            f"its tensors have other shapes than its config.json says, {wrong[0]} among them. Download it again."
         )
     if info.get("error_msgs"):
         raise LoadError(f"Model {label!r}: {folder} could not be read: {str(info['error_msgs'][0])[:300]}")
