@@ -1,4 +1,5 @@
 import os
+import re
 
 os.environ["DEVICE"] = os.environ.get("DEVICE") or "cpu"  # for notebooks and subprocesses, too; make test DEVICE=cuda
 if "PYTEST_XDIST_WORKER" in os.environ:  # two workers, two cores: notebooks and subprocesses get one each
@@ -13,26 +14,29 @@ torch.set_num_threads(1)  # the models of the tests are so small that threads on
 settings.register_profile("steady", derandomize=True, deadline=None, database=None, max_examples=50)
 settings.load_profile("steady")
 
-# What takes minutes comes first, or one worker would still be at it when the other has nothing left to do. The other
-# worker has small models while the first runs 06, whose models take gigabytes; those of further tests come after it.
+# What takes minutes comes first, or one worker would still be at it when the other has nothing left to do. What takes
+# much memory, Ray and the training of the real model, comes when the other worker is done with 06, which takes most.
 LONG = (
-    "06_a_real_language_model.ipynb",
+    "06_.*ipynb",
     "test_hub_notebooks.py",
     "test_browser.py",
     "test_site.py",
-    "test_sweeps.py",
+    "(?!09_).*ipynb",
     "test_rerun.py",
     "test_pretended_gpu.py",
+    "test_sweeps.py",
     "test_training.py",
-    "09_scaling_up.ipynb",
-    "08_beyond_the_average.ipynb",
-    ".ipynb",
+    "09_.*ipynb",
     "test_hub.py",
     "test_players.py",
 )
 
 
+def rank(item):
+    """The place of an item's file among those that take long."""
+    return next((i for i, name in enumerate(LONG) if re.fullmatch(name, item.path.name)), len(LONG))
+
+
 def pytest_collection_modifyitems(items):
     """Sort whole files, within which the order stays; pyproject.toml keeps xdist from sorting by number of tests."""
-    rank = lambda item: next((i for i, end in enumerate(LONG) if item.path.name.endswith(end)), len(LONG))
     items.sort(key=rank)
