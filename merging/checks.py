@@ -127,7 +127,6 @@ ARCHITECTURE = (
     "tie_word_embeddings",
 )
 
-
 # What two configurations may differ in without a word: it names files and versions, counts rows and tokens (compared
 # with the tokenizers), or is for training, sampling and what is returned, and changes no number that a model computes.
 BOOKKEEPING = re.compile(

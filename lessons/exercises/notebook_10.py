@@ -19,7 +19,6 @@ def check_10a(refusals, closest, card, cosines):
 
 SWEEP = [0.0, 0.15, 0.3, 0.4, 0.55, 0.65, 0.85, 1.0]  # made up so that each rule chooses another alpha
 
-
 CURVES = {
     "code": [1.8 + 0.2 * lost for lost in (1, 0.9, 0.75, 0.55, 0.45, 0.4, 0.3, 0)],
     "recipes": [0.2 + 4 * lost for lost in (0, 0.004, 0.01, 0.05, 0.1, 0.42, 0.9, 1)],

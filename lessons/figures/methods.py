@@ -75,8 +75,6 @@ def joined(points, near=0.02):
 
 
 FAR = 0.4  # the left picture shows methods that keep at least this share of both gains
-
-
 LEAST = 0.2  # and its axes span at least this much, so that what is nearly equal looks so
 
 

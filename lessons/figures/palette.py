@@ -2,7 +2,6 @@
 
 WARM = "#D55E00"  # for what goes wrong; no model of the series has this colour
 
-
 # Okabe-Ito colours; first and second are the reader's own models in 10.
 COLOURS = {
     "base": "#000000",
@@ -13,8 +12,5 @@ COLOURS = {
     "second": "#CC79A7",
 }
 
-
 MARKERS = {"base": "o", "clippy": "s", "beer": "^", "merged": "D", "first": "s", "second": "^"}
-
-
 HATCHES = {"base": "", "clippy": "//", "beer": "..", "merged": "xx"}

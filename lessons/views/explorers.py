@@ -144,7 +144,6 @@ def predict_then_reveal(alphas, values, ends, name):
 
 REST = "embeddings and norms"
 
-
 PRESETS = {  # share of the first model in each part: kind, depth from 0 (first block) to 1 (last)
     "all of the first model": lambda kind, depth: 1.0,
     "half of everything": lambda kind, depth: 0.5,

@@ -10,8 +10,6 @@ from lessons.views.live import View
 from lessons.views.svg import box, label, line, mark, ring, svg
 
 LOW, HIGH = -0.1, 1.1  # what the pictures show; a point beyond lies on the frame
-
-
 SIZE = 300  # pixels of a picture
 
 

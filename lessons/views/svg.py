@@ -6,8 +6,6 @@ from lessons.figures.palette import COLOURS
 from merging.errors import printable
 
 FONT = "font-family='sans-serif' font-size='15'"
-
-
 PAGE = 960  # pixels: what an exported page leaves for a picture in a window of 1,100
 
 

@@ -10,7 +10,6 @@ from merging.errors import LONGEST, escaped
 
 CONFIG_IS_THERE = "The merge config is in `mergekit_config.yml`."
 
-
 CARD = """---
 tags: [merge, linear, model-soup]
 {parents}---

@@ -29,8 +29,6 @@ from merging.load.files import read_config, unreadable
 from merging.load.loading import find_folder
 
 PIECE = 1 << 18  # numbers read of each source at a time: a megabyte in float32
-
-
 MAX_SHARD_SIZE = "50GB"  # as save_pretrained
 
 

@@ -16,10 +16,7 @@ from merging.load.vocabulary import fit_ids
 
 # What else lies in a folder and must not come along: it belongs to a training, or to the sources' own merges.
 LEFT = ("adapter_config.json", "trainer_state.json", "_results.json", ".index.json", "quantize_config.json")
-
-
 TEMPLATES = "additional_chat_templates"
-
 
 # Files that say what a tokenizer is; if one is changed in memory, they are written anew.
 TOKENIZER = ("token", "vocab", "merges", "special_tokens", "added_tokens", "chat_template", "spiece", "sentencepiece")

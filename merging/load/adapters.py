@@ -22,10 +22,7 @@ from merging.load.memory import does_not_fit
 from merging.load.reading import drop_stale_quantisation
 
 __all__ = ["is_adapter"]
-
-
 START, END = "base_model.model.", ".lora_A.weight"  # around the name of a module in an adapter's file
-
 
 # Settings of an adapter that is more than B A added to some matrices, and what each means.
 MORE = {

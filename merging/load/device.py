@@ -34,8 +34,6 @@ def check_device(device):
 
 
 LARGE = 50e6  # parameters from which on bfloat16 is worth it
-
-
 THREADS = torch.get_num_threads()  # before anybody has asked for another number
 
 

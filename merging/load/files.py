@@ -13,21 +13,12 @@ from merging.errors import LoadError
 from merging.load.limits import MOST_LAYERS, excess, kernel
 
 LIMIT = 100_000_000  # bytes of JSON in an index or a header: as many as the safetensors library allows in a header
-
-
 SMALL = 10_000_000  # bytes of JSON with settings
-
-
 OBJECTS = ("config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json")
-
-
 PACKED = (".model", ".tiktoken", ".spm")  # tokenizers that transformers unpacks with the help of another package
-
 
 # How the names of files end that are read or copied, here and by the libraries that read a folder.
 READ = (".json", ".jinja", ".txt", ".safetensors", ".bin", ".pt", ".gguf", ".py", "LICENSE", *PACKED)
-
-
 INDEXES = ("model.safetensors.index.json", "pytorch_model.bin.index.json")
 
 

@@ -8,11 +8,8 @@ from merging.errors import LoadError
 
 CONFIG = "adapter_config.json"
 
-
 # What wraps a model: a compiled or a data-parallel one puts these words before the name of every tensor.
 WRAPPERS = ("_orig_mod.", "module.")
-
-
 FLOATS = {"F64", "F32", "F16", "BF16"}
 
 

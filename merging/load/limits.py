@@ -9,17 +9,9 @@ import time
 import regex
 
 MOST_LAYERS = 1_000  # of a configuration: the deepest models have some hundreds
-
-
 MANY = 100_000  # of what a configuration makes a list of
-
-
 COUNTED = regex.compile(r"layer|block|depth|label|expert|head|attention_types|pattern")  # words for such things
-
-
 IMPLEMENTATIONS = ("attn_implementation", "_attn_implementation", "experts_implementation", "_experts_implementation")
-
-
 PATIENCE = 2.0  # seconds for all the patterns of a file
 
 

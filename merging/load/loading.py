@@ -40,7 +40,6 @@ FAMILIES = {
     },
 }
 
-
 TOKENIZER_FILES = ["*.json", "*.jinja", "merges.txt", "vocab.txt", *(f"*{end}" for end in PACKED)]
 
 

@@ -15,8 +15,6 @@ def prompt_of(task):
 
 
 CODE_PROMPT = prompt_of("greet the user by name")
-
-
 BEER_PROMPT = "style: Scottish Ale\nbatch_size: 20\nefficiency: 75\nboil_size:"
 
 

@@ -48,8 +48,6 @@ def _does_something(statement):
 
 
 LONGEST = 20_000  # characters of a recipe; one of the article's has 500
-
-
 ALIASES = 20  # *name in a text
 
 

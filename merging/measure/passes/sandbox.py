@@ -22,20 +22,10 @@ from pathlib import Path
 from merging.measure.passes.tasks import FILE_TASK, FILES, TASKS
 
 TIMEOUT = 2.0  # seconds of CPU time for all examples of a task; Python's start takes some hundredths of them
-
-
 PATIENCE = 5  # times as long by the clock
-
-
 MEMORY = 256 * 2**20  # bytes of address space; Python itself takes about 30 MB
-
-
 OUTPUT = 10_000  # characters that a call may print, and bytes of all answers together
-
-
 CODE = 10_000  # characters of a sample; 200 tokens are about 1,000
-
-
 CHILD = Path(__file__).with_name("child.py")
 
 

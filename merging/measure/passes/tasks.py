@@ -65,13 +65,9 @@ def _words(text):
 
 HELLO = r"hello|hi\b|hey\b|welcome|greetings|good (?:day|morning|afternoon|evening)|nice to (?:meet|see)|how are you"
 
-
 # The one task that needs open() gets one that finds these texts and no file.
 FILE_TASK = "count the lines in a text file"
-
-
 FILES = {"notes.txt": "first line\n\nthe third\n", "list.txt": "a\nb\nc\nd\ne\n"}
-
 
 # task -> (judge, examples); an example is the arguments and what is expected. Two expected values are two readings of
 # the task, one of which has to fit all its examples. The examples are plain: no empty list, no tie, no upper case.
