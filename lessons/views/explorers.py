@@ -12,7 +12,7 @@ import torch
 from matplotlib import colormaps
 from matplotlib.colors import to_hex
 
-from lessons.views.live import View, slider
+from lessons.views.live import View, slider, slider_over
 from lessons.views.svg import chart, grouped_bars, label, line, mark, ring, svg, token_bars, tree_drawing
 from merging.averaging import merge_into
 from merging.checks import check_mergeable
@@ -43,7 +43,7 @@ def alpha_explorer(
     check_mergeable([model1, model2])
     live = out or live_copy(model1)
     controls = {
-        "alpha": slider(alpha, f"alpha: {name2} at 0, {name1} at 1", step=alphas[1] - alphas[0]),
+        "alpha": slider_over(alphas, alpha, f"alpha: {name2} at 0, {name1} at 1"),
         "prompt": widgets.ToggleButtons(options=list(prompts), description="prompt"),
     }
     right = 20 + 240 * len(bits)  # where the charts end and the bars begin
@@ -110,7 +110,7 @@ def likely_tokens(distributions):
 def predict_then_reveal(alphas, values, ends, name):
     """Guess which alpha is best before the curve is shown; ends: labels at alpha 0 and 1; higher values are better."""
     controls = {
-        "guess": slider(0.2, "your guess for the best alpha", step=alphas[1] - alphas[0]),
+        "guess": slider_over(alphas, 0.2, "your guess for the best alpha"),
         "commit": widgets.Button(description="Commit and reveal"),
     }
     best = max(range(len(alphas)), key=lambda i: values[i])

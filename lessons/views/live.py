@@ -138,3 +138,22 @@ def slider(value, name="", step=0.1, **options):
         "readout_format": ".2f",
     } | options
     return widgets.FloatSlider(value, min=0, max=1, step=step, description=name, continuous_update=False, **options)
+
+
+def slider_over(alphas, value, name=""):
+    """A slider with a stop at each of the alphas, whose first value is the one nearest to `value`.
+
+    Where they lie evenly from 0 to 1 it is as in slider; else it has exactly these stops.
+    """
+    step = alphas[1] - alphas[0]
+    even = all(abs(alpha - i * step) < 1e-9 for i, alpha in enumerate(alphas)) and abs(alphas[-1] - 1) < 1e-9
+    if even:
+        return slider(value, name, step=step)
+    return widgets.SelectionSlider(
+        options=[(f"{alpha:g}", alpha) for alpha in alphas],
+        value=min(alphas, key=lambda alpha: abs(alpha - value)),
+        description=name,
+        continuous_update=False,
+        style={"description_width": "initial"},
+        layout={"width": "520px"},
+    )

@@ -24,6 +24,9 @@ from merging.load.reading import drop_stale_quantisation
 __all__ = ["is_adapter"]
 START, END = "base_model.model.", ".lora_A.weight"  # around the name of a module in an adapter's file
 
+# How the names in a plain adapter end; of a corrected output layer peft saves what it corrects, too.
+PLAIN = (".lora_A.weight", ".lora_B.weight", ".base_layer.weight")
+
 # Settings of an adapter that is more than B A added to some matrices, and what each means.
 MORE = {
     "use_dora": "DoRA",
@@ -57,7 +60,7 @@ def check_plain(label, folder):
     config = adapter_config(label, folder)
     found = [words for setting, words in MORE.items() if config.get(setting)]
     found += ["biases"] if config.get("bias", "none") != "none" else []
-    found += [f"{name}" for name in adapter_names(folder) if not name.endswith((".lora_A.weight", ".lora_B.weight"))]
+    found += [f"{name}" for name in adapter_names(folder) if not name.endswith(PLAIN)]
     if found:
         raise LoadError(
             f"Model {label!r}: {folder} holds {found[0]}: beyond plain LoRA on linear layers. Let peft add it and save "

@@ -166,6 +166,8 @@ def hub_source(label, source):
     try:
         if not text or text[0] in "/.~" or text.count("/") > 1 and "://" not in text and "@" not in text:
             raise ValueError
+        if short := re.fullmatch(r"(\w[\w.-]*)(?:@([\w./-]+))?", text):  # the oldest models have no owner: gpt2
+            return short[1], short[2]
         found = parse_hf_uri(text if "://" in text else f"hf://{text}", endpoint=constants.ENDPOINT)
     except ValueError:
         ours = ROOT / "models" in Path(source).expanduser().absolute().parents

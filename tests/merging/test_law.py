@@ -4,6 +4,7 @@ import copy
 import json
 import re
 
+import peft
 import pytest
 import torch
 import yaml
@@ -29,10 +30,12 @@ from tokenizers import processors
 from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig, LlamaForSequenceClassification
 
 from helpers import generate_text, generate_texts, load_models, merge_models
+from lessons.views.explorers import alpha_explorer, predict_then_reveal
 from merging.averaging import merge_selected
 from merging.disk.checkpoints import merge_checkpoints
 from merging.disk.saving import save_merge
 from merging.errors import LoadError, MergeError
+from merging.load.loading import hub_source
 from merging.load.preflight import preflight
 from merging.measure.bits import text_windows
 from merging.measure.prompts import encode
@@ -462,3 +465,175 @@ def test_tensors_without_a_place_are_named(tmp_path, capsys):
     folder = rewritten(write_own(tmp_path / "m"), lambda t: t | {"v_head.summary.weight": torch.ones(1, 16)})
     load_models({"m": folder}, device="cpu")
     assert "v_head.summary.weight" in capsys.readouterr().out
+
+
+# A: tied weights; C: what is an adapter
+
+
+def test_an_adapter_of_a_tied_output_layer_leaves_the_embedding_alone(tmp_path, capsys):
+    base = write_own(tmp_path / "base", "llama-tied")
+    loras = [write_lora(tmp_path / f"lora{i}", base, ["lm_head", "q_proj"][: 2 - i]) for i in (0, 1)]
+    loaded = load_models({"base": base, "one": loras[0], "other": loras[1]}, device="cpu")
+    plain_base, lora = plain(base)[0], load_file(loras[0] / "adapter_model.safetensors")
+    down, up = (lora[f"base_model.model.lm_head.lora_{which}.weight"] for which in "AB")
+    table, model = plain_base.get_input_embeddings().weight, loaded["one"].model
+    assert torch.equal(model.get_input_embeddings().weight, table)
+    assert torch.allclose(model.lm_head.weight, table + 2 * up @ down, atol=1e-6)
+    assert torch.equal(logits(loaded["base"].model), logits(plain_base))
+    merged = merge_models(model, loaded["other"].model)
+    folder = save_merge(merged, loaded["one"].tokenizer, tmp_path / "m", ["a/a", "b/b"], [0.5, 0.5])
+    assert torch.equal(logits(plain(folder)[0]), logits(merged))
+
+
+def test_a_whole_model_beside_a_leftover_adapter_is_the_model(tmp_path, capsys):
+    folder, other = write_own(tmp_path / "m"), write_own(tmp_path / "other", seed=1)
+    before = plain(folder)[0]
+    write_lora(folder, folder, ["q_proj"])
+    loaded = load_models({"first": folder}, device="cpu")["first"].model
+    assert largest_difference(loaded, before) == 0
+    assert "holds a whole model, which is taken" in capsys.readouterr().out
+    assert not preflight({"first": folder, "second": other}).notes
+    merged = merge_checkpoints([folder, other], [0.5, 0.5], tmp_path / "merged")
+    assert not (merged / "adapter_config.json").exists()
+    assert largest_difference(plain(merged)[0], plain_average([before, plain(other)[0]], [0.5, 0.5])) < 1e-6
+
+
+@pytest.mark.parametrize(
+    "settings", [dict(use_dora=True), dict(modules_to_save=["lm_head"]), dict(bias="all")], ids=str
+)
+def test_an_adapter_beyond_plain_lora_is_refused_with_a_way_out_that_works(settings, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    base = write_own(tmp_path / "base")
+    lora = write_lora(tmp_path / "lora", base, ["q_proj"], **settings)
+    said = []
+    for ask in (load_models, preflight):
+        with pytest.raises(LoadError, match="beyond plain LoRA") as caught:
+            ask({"base": base, "m": lora})
+        said.append(str(caught.value))
+    assert said[0] == said[1]
+    exec(re.search(r"peft\.Auto.*?save_pretrained\('whole'\)", said[0])[0], {"peft": peft})
+    write_tokenizer(tmp_path / "whole")
+    expected = peft.AutoPeftModelForCausalLM.from_pretrained(str(lora)).merge_and_unload()
+    assert torch.equal(logits(load_models({"m": tmp_path / "whole"}, device="cpu")["m"].model), logits(expected))
+
+
+def test_wrapped_models_are_unwrapped_and_adapters_refused_by_name(tmp_path):
+    first, second = build("llama", 1).eval(), build("llama", 2).eval()
+    expected = merge_models(first, second, 0.25)
+    for wrap in (torch.compile, torch.nn.DataParallel):
+        wrapped = wrap(first), wrap(second)
+        assert largest_difference(merge_models(*wrapped, 0.25), expected) == 0
+        out = build("llama", 3)
+        merge_models(*wrapped, 0.25, out=wrap(out))
+        assert largest_difference(out, expected) == 0
+    adapted = get_peft_model(build("llama", 1), LoraConfig(target_modules=["q_proj"]))
+    with pytest.raises(MergeError, match="model.merge_and_unload"):
+        merge_models(adapted, adapted)
+    merge_models(adapted.merge_and_unload(), second)
+
+
+def test_an_adapter_brings_its_own_tokenizer_template_and_stop_token(tmp_path):
+    base = write_chat(tmp_path / "base", 0)
+    lora = write_lora(tmp_path / "lora", base, ["q_proj"])
+    tokenizer = AutoTokenizer.from_pretrained(base)
+    tokenizer.chat_template, tokenizer.eos_token = "{{ messages }}", "<|im_start|>"
+    tokenizer.save_pretrained(lora)
+    card = preflight({"first": base, "second": lora})
+    assert any("chat templates" in note for note in card.notes)
+    model, own = load_models({"base": base, "m": lora}, device="cpu")["m"]
+    assert own.chat_template == "{{ messages }}" and own.eos_token == "<|im_start|>"
+    assert model.generation_config.eos_token_id == [290, 0, 291]
+    model, own = plain(save_merge(model, own, tmp_path / "m", ["a/a"], [1.0]))
+    assert own.chat_template == "{{ messages }}" and model.generation_config.eos_token_id == [290, 0, 291]
+
+
+def test_a_quantised_base_is_the_base_that_is_named(tmp_path):
+    base, good = write_own(tmp_path / "base"), write_own(tmp_path / "good")
+    lora = write_lora(tmp_path / "lora", base, ["q_proj"])
+    rewritten(base, lambda t: t | {"model.layers.0.self_attn.q_proj.weight": torch.ones(8, 16, dtype=torch.uint8)})
+    edit_config(base, quantization_config={"quant_method": "bitsandbytes", "load_in_4bit": True})
+    refusals = preflight({"first": good, "m": lora}).refusals
+    assert len(refusals) == 1 and refusals[0].startswith("The base of m is quantised")
+    with pytest.raises(LoadError, match="the base that it names, .*, is quantised.*Give the base's release"):
+        load_models({"first": good, "m": lora}, device="cpu")
+    load_models({"base": good, "m": lora}, device="cpu")  # the way out
+
+
+# M: each message is true, and its advice works when it is followed
+
+
+def test_a_folder_of_checkpoints_names_the_latest(tmp_path):
+    inner = write_own(tmp_path / "run" / "checkpoint-500")
+    write_tokenizer(tmp_path / "run")
+    for ask in (load_models, preflight, lambda family: merge_checkpoints(family.values(), [1.0], tmp_path / "x")):
+        with pytest.raises(LoadError, match=f"give {inner}"):
+            ask({"m": tmp_path / "run"})
+    load_models({"m": inner}, device="cpu")
+
+
+def test_a_base_on_the_trainers_machine(tmp_path):
+    base = write_own(tmp_path / "base")
+    lora = write_lora(tmp_path / "lora", base, ["q_proj"])
+    config = json.loads((lora / "adapter_config.json").read_text())
+    theirs = config | {"base_model_name_or_path": "/home/somebody/llama"}
+    (lora / "adapter_config.json").write_text(json.dumps(theirs))
+    for ask in (load_models, preflight):
+        with pytest.raises(
+            LoadError, match="/home/somebody/llama, and that is not here. Give the base beside it"
+        ) as caught:
+            ask({"m": lora})
+        assert "make models" not in str(caught.value)
+    load_models({"base": base, "m": lora}, device="cpu")
+
+
+@pytest.mark.parametrize(
+    "source, expected",
+    [
+        ("owner/name@v1.0", ("owner/name", "v1.0")),
+        ("https://huggingface.co/owner/name", ("owner/name", None)),
+        ("https://huggingface.co/owner/name/tree/main", ("owner/name", "main")),
+        ("https://huggingface.co/owner/name/blob/main/config.json", ("owner/name", "main")),
+        ("hf://owner/name", ("owner/name", None)),
+        ("owner/name", ("owner/name", None)),
+        ("gpt2", ("gpt2", None)),
+    ],
+)
+def test_addresses_and_revisions_are_hub_ids(source, expected):
+    assert hub_source("m", source) == expected
+
+
+@pytest.mark.parametrize(
+    "source", ["https://huggingface.co/datasets/owner/name", "a/b/c", "https://example.org/a/b", "../x"]
+)
+def test_what_is_no_model_on_the_hub(source):
+    with pytest.raises(LoadError) as caught:
+        hub_source("m", source)
+    assert "make models" not in str(caught.value)
+
+
+def test_models_without_numbers(tmp_path):
+    with torch.device("meta"):
+        empty = AutoModelForCausalLM.from_config(CONFIGS["llama"]())
+    with pytest.raises(MergeError, match="meta device"):
+        merge_models(empty, empty)
+
+
+# K: uneven alphas
+
+
+@pytest.mark.parametrize("alphas", [[0, 0.25, 0.3, 0.35, 1], [0.2, 0.4, 0.6], [0, 0.5, 1]], ids=str)
+def test_a_view_takes_the_alphas_it_is_given(alphas):
+    tokenizer, models = build_tokenizer(), [("one", build_talker(290, 1)), ("two", build_talker(290, 2))]
+    bits = [1 + i / 100 for i in range(len(alphas))]
+    view = alpha_explorer(
+        *models, tokenizer, alphas, {"mine": bits}, {}, {"code": "def"}, alpha=alphas[1], max_length=4
+    )
+    guess = predict_then_reveal(alphas, bits, ("two", "one"), "kept")
+    for alpha, value in zip(alphas, bits):
+        view.set(alpha=alpha)
+        assert f"alpha = {alpha:.2f} (share of one), bits per byte: mine {value:.2f}" in view.words.value
+        guess.set(guess=alpha)
+        assert f"alpha = {alpha:.2f}" in guess.words.value
+    positions = getattr(view.controls["alpha"], "options", None)
+    if positions:
+        assert [value for _, value in positions] == alphas
