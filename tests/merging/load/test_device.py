@@ -1,6 +1,7 @@
 """Which device computes, in which dtype, whose random numbers, and what is said where memory runs out."""
 
 import copy
+from contextlib import nullcontext
 from types import SimpleNamespace
 
 import psutil
@@ -146,10 +147,11 @@ def test_free_memory_of_each_device(there, monkeypatch):
 
 @pytest.mark.parametrize("device", ["cpu", torch.device("cpu"), "cuda", "mps"])
 def test_every_device_is_asked_before_anything_is_read(monkeypatch, device):
-    monkeypatch.setattr(memory, "machines_memory", lambda: 1_000_000)
     kind = torch.device(device).type
-    with pretended(kind) if kind != "cpu" else pytest.MonkeyPatch.context() as _:
+    monkeypatch.setattr(memory, "machines_memory", lambda: 1_000_000 if kind == "cpu" else 50 * GB)
+    with pretended(kind) if kind != "cpu" else nullcontext():
         monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (1_000_000, GB))
+        monkeypatch.setattr(torch.mps, "recommended_max_memory", lambda: 1_000_000)
         monkeypatch.setattr("merging.load.loading._load", lambda *arguments: pytest.fail("a model was read"))
         where = "" if kind == "cpu" else f" on {kind}.*DEVICE=cpu"
         with pytest.raises(LoadError, match=rf"take 18\.\d MB in float32 and only 1\.0 MB of memory are free{where}"):
