@@ -10,6 +10,7 @@ layout    which tensors a configuration stands for, in memory and on disk
 reading   a checkpoint folder as a model, whole or not at all
 vocabulary models with other vocabularies, cut to common rows or given the rows of all
 gguf      a GGUF file as a checkpoint folder
+gguf_parts what a GGUF file is by its header, and parts made one file
 adapters  LoRA adapters as models of their own
 loading   from a family, a folder or a Hub id to models with their tokenizers
 preflight what can be known about models before their weights are loaded

@@ -21,11 +21,13 @@ from filelock import FileLock, Timeout
 from huggingface_hub import constants
 from transformers import AutoModelForCausalLM
 
-from merging.errors import LoadError, printable
+from merging.errors import LoadError, out_of_memory, printable
 from merging.load.files import check_own, read_tokenizer
+from merging.load.gguf_parts import models_in, one_file, parts_of, refuse_part
 from merging.load.limits import MOST_LAYERS
-from merging.load.memory import in_words
+from merging.load.memory import check_memory, does_not_fit, in_words
 from merging.load.quiet import quiet
+from merging.load.reading import check_report
 from merging.load.vocabulary import fit_tokenizer
 from merging.paths import flush, flush_entry, remove
 
@@ -57,7 +59,7 @@ def package_file(label, source):
 
 def gguf_file(label, folder):
     """The one GGUF file of a folder without a config.json, or None. Raises LoadError if there are several."""
-    files = [] if (folder / "config.json").is_file() else sorted(folder.glob("*.gguf"))
+    files = [] if (folder / "config.json").is_file() else models_in(folder)
     if files:
         check_own(folder)
     if len(files) > 1:
@@ -75,8 +77,11 @@ def cache():
 
 def dequantised(label, file):
     """The cached folder with a GGUF file's weights as float16 numbers, written at the first call. Raises LoadError."""
-    with open(file, "rb") as stream:
-        digest = hashlib.file_digest(stream, "sha256").hexdigest()[:16]
+    files, sums = parts_of(label, file), hashlib.sha256()
+    for part in files:
+        with open(part, "rb") as stream:
+            hashlib.file_digest(stream, lambda: sums)
+    digest, file = sums.hexdigest()[:16], files[0]
     folder = cache() / f"{file.stem}-{digest}"
     if not folder.is_dir():
         if importlib.util.find_spec("gguf") is None:
@@ -171,7 +176,11 @@ def cannot_read(label, file, error):
 def write_whole(label, folder, file):
     """Write the dequantised checkpoint so that the folder is there when it is whole, and nothing is there before."""
     # float16, and the tokenizer
-    needed = 2 * sum(int(tensor.n_elements) for tensor in read(label, file).tensors) + 20e6
+    readers = [read(label, part) for part in parts_of(label, file)]
+    refuse_part(label, file, readers[0])
+    count = sum(int(tensor.n_elements) for reader in readers for tensor in reader.tensors)
+    check_memory({f"{label!r} ({file})": 4 * count})  # known from the headers, before any number is made
+    needed = 2 * count + 20e6
     partial = folder.with_name(f".{folder.name}.partial")
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -221,11 +230,17 @@ def numbers(label, file):
     """(model in float16, tokenizer) of a GGUF file. Raises LoadError."""
     try:
         # From an empty folder: transformers would also read what lies beside the file, adapters and settings.
-        with quiet(), tempfile.TemporaryDirectory() as empty:
-            options = dict(gguf_file=str(file.resolve()), trust_remote_code=False)
-            model = AutoModelForCausalLM.from_pretrained(empty, dtype=torch.float16, **options)
-            tokenizer = read_tokenizer(empty, gguf_file=str(file.resolve()))
+        files, opened = parts_of(label, file), lambda part: read(label, part)
+        with quiet(), one_file(files, opened, cache()) as whole, tempfile.TemporaryDirectory() as empty:
+            options = dict(gguf_file=str(whole.resolve()), trust_remote_code=False, output_loading_info=True)
+            model, info = AutoModelForCausalLM.from_pretrained(empty, dtype=torch.float16, **options)
+            tokenizer = read_tokenizer(empty, gguf_file=str(whole.resolve()))
+        check_report(label, file, info)
+    except LoadError:
+        raise
     except Exception as error:
+        if out_of_memory(error):
+            raise LoadError(does_not_fit(label, "cpu")) from None
         raise cannot_read(label, file, error) from None
     rows = model.get_input_embeddings().num_embeddings
     tokenizer = fit_tokenizer(tokenizer, rows, tokenizer)  # transformers adds a word that the file does not have

@@ -8,7 +8,7 @@ import numpy
 import pytest
 import torch
 from filelock import FileLock
-from gguf import GGMLQuantizationType, GGUFWriter
+from gguf import GGMLQuantizationType, GGUFReader, GGUFValueType, GGUFWriter
 from gguf.quants import dequantize, quantize
 from tokenizers import pre_tokenizers
 from transformers import AutoModelForCausalLM
@@ -200,3 +200,94 @@ def test_of_two_conversions_the_second_waits_and_finds_the_folder(small, cache, 
         lock.release()
         second.join(20)
     assert not second.is_alive() and [path.name for path in cache.iterdir()] == ["there"]
+
+
+def split(path, folder, n=3):
+    """The parts of a GGUF file as llama.cpp's gguf-split names them: settings in the first, tensors in all."""
+    reader, files = GGUFReader(path), []
+    tensors = reader.tensors
+    for i in range(n):
+        files.append(folder / f"small-{i + 1:05}-of-{n:05}.gguf")
+        writer = GGUFWriter(files[-1], "llama")
+        for key, field in reader.fields.items() if i == 0 else ():
+            if not key.startswith(("GGUF.", "general.architecture")):
+                inner = field.types[-1] if field.types[0] == GGUFValueType.ARRAY else None
+                writer.add_key_value(key, field.contents(), field.types[0], inner)
+        writer.add_uint16("split.count", n)
+        for tensor in tensors[i::n]:
+            writer.add_tensor(tensor.name, tensor.data, raw_dtype=tensor.tensor_type)
+        writer.write_header_to_file()
+        writer.write_kv_data_to_file()
+        writer.write_tensors_to_file()
+        writer.close()
+    return files
+
+
+def test_parts_are_read_as_one_model_and_a_missing_one_is_named(small, tmp_path, cache):
+    path, _ = small
+    (tmp_path / "parts").mkdir()
+    files = split(path, tmp_path / "parts")
+    expected = named_weights(load_models({"m": path}, device="cpu")["m"].model)
+    for source in (tmp_path / "parts", files[0], files[1]):
+        theta = named_weights(load_models({"m": source}, device="cpu")["m"].model)
+        assert theta.keys() == expected.keys() and all(torch.equal(theta[name], expected[name]) for name in theta)
+    kept = sorted(place.name for place in cache.iterdir())
+    files[2].unlink()
+    with pytest.raises(LoadError, match="one of 3 parts of a model, and small-00003-of-00003.gguf is not beside it"):
+        load_models({"m": tmp_path / "parts"}, device="cpu")
+    assert sorted(place.name for place in cache.iterdir()) == kept
+
+
+def header_only(path, **fields):
+    """A GGUF file with settings and one small tensor."""
+    writer = GGUFWriter(path, fields.pop("architecture", "llama"))
+    for key, value in fields.items():
+        writer.add_string(key.replace("_", "."), value)
+    writer.add_tensor("x", numpy.zeros((4, 4), dtype=numpy.float32))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return path
+
+
+def test_what_is_no_model_is_refused_by_name_before_numbers_are_made(small, tmp_path, monkeypatch):
+    monkeypatch.setattr(gguf, "numbers", lambda *_: pytest.fail("numbers were made"))
+    lora = header_only(tmp_path / "lora.gguf", general_type="adapter", adapter_type="lora")
+    with pytest.raises(LoadError, match="is an adapter in GGUF.*Take the adapter in peft's format"):
+        load_models({"m": lora}, device="cpu")
+    eyes = header_only(tmp_path / "mmproj-small.gguf", architecture="clip", general_type="mmproj")
+    with pytest.raises(LoadError, match="is the part of a model that sees pictures"):
+        load_models({"m": eyes}, device="cpu")
+
+
+def test_a_projector_beside_a_model_is_not_taken_for_one(small, tmp_path):
+    (tmp_path / "both").mkdir()
+    shutil.copy(small[0], tmp_path / "both" / "small.gguf")
+    header_only(tmp_path / "both" / "mmproj-small.gguf", architecture="clip")
+    load_models({"m": tmp_path / "both"}, device="cpu")
+
+
+def test_a_model_too_large_for_memory_is_called_that_before_numbers_are_made(small, monkeypatch):
+    monkeypatch.setattr(gguf, "numbers", lambda *_: pytest.fail("numbers were made"))
+    monkeypatch.setattr("merging.load.memory.free_memory", lambda device="cpu": 1000)
+    with pytest.raises(LoadError, match="take .* in float32 and only 0.0 MB of memory are free"):
+        load_models({"m": small[0]}, device="cpu")
+
+
+def test_a_file_without_all_tensors_is_refused_and_not_kept(small, tmp_path, cache):
+    reader, path = GGUFReader(small[0]), tmp_path / "less.gguf"
+    writer = GGUFWriter(path, "llama")
+    for key, field in reader.fields.items():
+        if not key.startswith(("GGUF.", "general.architecture")):
+            inner = field.types[-1] if field.types[0] == GGUFValueType.ARRAY else None
+            writer.add_key_value(key, field.contents(), field.types[0], inner)
+    for tensor in reader.tensors[:-3]:
+        writer.add_tensor(tensor.name, tensor.data, raw_dtype=tensor.tensor_type)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    with pytest.raises(LoadError, match="lacks 3 tensors.*incomplete"):
+        load_models({"m": path}, device="cpu")
+    assert not list(cache.iterdir())
