@@ -426,4 +426,5 @@ def test_without_scripts_the_static_twin_is_there(site, opened):
     page = opened(java_script_enabled=False)
     page.goto((site / "notebooks" / "03_merge_all_layers.html").as_uri())
     assert "The sliders need JavaScript" in page.locator(".player").first.inner_text()
+    page.evaluate("document.querySelectorAll('details').forEach(each => each.open = true)")  # as a reader can
     assert page.locator(".picture > svg").last.bounding_box()["width"] > 300
