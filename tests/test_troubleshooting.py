@@ -139,7 +139,7 @@ def test_a_proxy_that_does_not_answer(fresh_session):
 def test_a_backslash_in_a_windows_path():
     with pytest.raises(LoadError, match="there is no folder") as error:
         load_models({"mine": "C:\new"})  # a line break, as in the entry
-    assert r"folder C:\new." in str(error.value)  # written out, so that a message stays on its line
+    assert r"folder C:\new" in str(error.value)  # written out, so that a message stays on its line
 
 
 def test_an_apple_gpu_is_taken_and_can_be_declined(monkeypatch):
