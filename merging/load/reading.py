@@ -11,7 +11,7 @@ import torch
 from transformers import GenerationConfig
 
 from merging.errors import LoadError, out_of_memory
-from merging.load.files import read_config, reason
+from merging.load.files import SMALL, read_config, read_object, reason
 from merging.load.kinds import CONFIG, FLOATS, stored_types, wrapper_of
 from merging.load.layout import expected_tensors, model_class
 from merging.load.memory import does_not_fit
@@ -126,7 +126,7 @@ def own_generation(folder, config=None):
     """The generation settings of a folder, from generation_config.json or, in old checkpoints, from its config."""
     if (Path(folder) / "generation_config.json").is_file():
         try:
-            return GenerationConfig.from_pretrained(folder)
+            return GenerationConfig.from_dict(read_object(Path(folder) / "generation_config.json", SMALL))
         except Exception as error:
             raise LoadError(
                 f"{Path(folder) / 'generation_config.json'} holds no generation settings ({reason(error)}). Correct or "
