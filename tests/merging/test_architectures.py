@@ -131,7 +131,7 @@ def test_a_card_does_without_what_cannot_be_built(tmp_path, monkeypatch):
         raise ImportError("this model needs another package")
 
     folder = write(tmp_path / "one", "mamba", 0)
-    monkeypatch.setattr("merging.load.memory.AutoModelForCausalLM.from_config", fail)
+    monkeypatch.setattr("merging.load.layout.model_class", fail)
     assert preflight({"one": folder}).notes == []
 
 

@@ -35,7 +35,7 @@ def interrupted(monkeypatch, owner, name, at, call):
 
 def test_while_a_model_is_loaded(folder, monkeypatch):
     level, threads = transformers_logging.get_verbosity(), torch.get_num_threads()
-    for owner in (transformers.AutoModelForCausalLM, transformers.AutoTokenizer):
+    for owner in (transformers.GPTNeoForCausalLM, transformers.AutoTokenizer):
         load = lambda: load_models({"mine": folder}, device="cpu")
         interrupted(monkeypatch, owner, "from_pretrained", 1, load)
         assert transformers_logging.get_verbosity() == level and torch.get_num_threads() == threads
