@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from merging.checks import check_result, check_selection, check_weights
+from merging.checks import check_selection, check_weights
 from merging.disk.card import describe_merge
 from merging.disk.companions import write_companions
 from merging.disk.folders import whole_folder
-from merging.disk.sources import check_written
+from merging.disk.sources import check_written, state_in
 from merging.disk.stored import CODES, DTYPES
 from merging.errors import MergeError
 from merging.load.kinds import stored_types
@@ -31,7 +31,7 @@ def save_merge(
     tensors = named_weights(model)
     names = check_selection(names, tensors)
     dtype = saved_dtype(model, dtype)
-    state = {name: in_dtype(name, tensor, dtype) for name, tensor in model.state_dict().items()}
+    state = state_in(model, dtype)
     size = sum(state[name].nbytes for name in tensors)
     with whole_folder(destination, sources, overwrite, size) as partial:
         with quiet():  # the names on disk are the model's own, and not those of the wrapper or the version it came from
@@ -59,10 +59,3 @@ def saved_dtype(model, name):
     if name not in CODES:
         raise MergeError(f"dtype is the name of one of {', '.join(CODES)}, not {name!r}.")
     return DTYPES[CODES[name]]
-
-
-def in_dtype(name, tensor, dtype):
-    """A tensor in another dtype, if it holds floats. Raises MergeError where its values do not fit."""
-    if not tensor.is_floating_point() or tensor.dtype == dtype:
-        return tensor
-    return check_result(name, tensor.detach().to(dtype), dtype)

@@ -9,6 +9,7 @@ import tempfile
 from contextlib import contextmanager
 from pathlib import Path
 
+from merging.checks import check_result
 from merging.disk.companions import write_companions
 from merging.disk.stored import DTYPES, all_tensors
 from merging.errors import MergeError
@@ -70,10 +71,30 @@ def rewrite(label, folder, place):
     place.mkdir()
     dtype = model.origin.dtype
     with quiet():
-        state = {name: t.to(dtype) if t.is_floating_point() else t for name, t in model.state_dict().items()}
-        model.save_pretrained(place, state_dict=state)
+        model.save_pretrained(place, state_dict=state_in(model, dtype))
     write_companions(place, model, tokenizer, dtype)
     return place
+
+
+def state_in(model, dtype):
+    """The state dict of a model in another dtype; what is tied stays one tensor, so that it is written once.
+
+    Raises MergeError where values do not fit.
+    """
+    state, cast = {}, {}
+    for name, tensor in model.state_dict().items():
+        place = (tensor.data_ptr(), tensor.shape) if tensor.numel() else name
+        if place not in cast:
+            cast[place] = in_dtype(name, tensor, dtype)
+        state[name] = cast[place]
+    return state
+
+
+def in_dtype(name, tensor, dtype):
+    """A tensor in another dtype, if it holds floats. Raises MergeError where its values do not fit."""
+    if not tensor.is_floating_point() or tensor.dtype == dtype:
+        return tensor
+    return check_result(name, tensor.detach().to(dtype), dtype)
 
 
 def check_written(folder):

@@ -62,7 +62,7 @@ def read_model(label, folder, dtype=torch.float32):
             trust_remote_code=False,
             **renaming,
         )
-    check_report(label, folder, info)
+    check_report(label, folder, info, {name for name, _ in model.named_buffers()})
     model._weight_conversions = None  # else it would be saved by the names that it was found under
     model.config._name_or_path = model.name_or_path = str(folder)
     model.origin = Origin(folder, stored, generation, {})
@@ -80,8 +80,11 @@ def not_loadable(label, folder, error):
     return LoadError(f"Model {label!r}: {folder} is no checkpoint that transformers can load: {why}")
 
 
-def check_report(label, folder, info):
-    """Raise LoadError if tensors are missing or of another shape; name those that the model has no place for."""
+def check_report(label, folder, info, constants=()):
+    """Raise LoadError if tensors are missing or of another shape; name those that the model has no place for.
+
+    constants: names of the model's buffers. Old files hold such masks and tables, which are no loss.
+    """
     missing = sorted(info["missing_keys"])
     if missing:
         raise LoadError(
@@ -95,7 +98,8 @@ def check_report(label, folder, info):
         )
     if info.get("error_msgs"):
         raise LoadError(f"Model {label!r}: {folder} could not be read: {str(info['error_msgs'][0])[:300]}")
-    unexpected = sorted(info["unexpected_keys"])
+    old = lambda name: name in constants or name.endswith((".masked_bias", ".rotary_emb.inv_freq"))
+    unexpected = sorted(name for name in info["unexpected_keys"] if not old(name))
     if unexpected:
         print(
             f"{label}: {len(unexpected)} tensors in {folder} have no place in this model and are left out, "

@@ -32,7 +32,7 @@ def wheels(tmp_path):
     folder = tmp_path / "wheels"
     folder.mkdir()
     for name in names_required():
-        (folder / f"{name.replace('-', '_')}-999-py3-none-any.whl").touch()
+        (folder / f"{name.replace('-', '_')}-9999-py3-none-any.whl").touch()
     return folder
 
 
