@@ -21,7 +21,7 @@ import torch
 import transformers
 
 import helpers
-from benchmarks import disk, methods, real_model
+from benchmarks import busy, disk, methods, real_model
 from benchmarks.timing import NEO, SMOKE, median_times, random_model, seconds_of
 from merging.paths import ROOT
 
@@ -47,7 +47,7 @@ IMPORTS = {
     ),
     "import_helpers": ("`import helpers`, which needs both", "import helpers"),
 }
-ROWS = {**MEMORY, **IMPORTS, **disk.ROWS, **methods.ROWS, **real_model.ROWS}
+ROWS = {**MEMORY, **IMPORTS, **disk.ROWS, **methods.ROWS, **real_model.ROWS, **busy.ROWS}
 
 
 @torch.no_grad()
@@ -158,6 +158,7 @@ def main():
         *disk.sections(small, big, rounds),
         *methods.sections(small, rounds, device),
         *real_model.sections("tiny" if arguments.smoke else "smollm2", rounds),
+        *busy.sections({"tiny": 40} if arguments.smoke else {"tiny": 4, "smollm2": 24}, 1 if arguments.smoke else 3),
     ]
     text = "\n\n".join(sections) + "\n"
     print(text)

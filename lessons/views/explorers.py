@@ -53,15 +53,8 @@ def alpha_explorer(
         for i, (kind, values) in enumerate(bits.items())
     ]
     looked_at = {name: prompt + openings.get(name, "") for name, prompt in prompts.items()}
-    parents = {
-        name: {label: next_tokens(model, tokenizer, text) for label, model in (second, first)}
-        for name, text in looked_at.items()
-    }
     merge_into(live, [model1, model2], [0.5, 0.5])
-    tokens = {
-        name: likely_tokens([*both.values(), next_tokens(live, tokenizer, looked_at[name])])
-        for name, both in parents.items()
-    }
+    parents, tokens = watched((second, first), live, tokenizer, looked_at)
     bars = [""]
 
     def draw():
@@ -81,11 +74,8 @@ def alpha_explorer(
             for i in tokens[prompt]
         ]
         opening = f" and {openings[prompt]!r}" if prompt in openings else ""
-        words = (
-            f"{measured}. Next token after the {prompt} prompt{opening}: "
-            + ", ".join(f"{word} {p:.0%}" for word, p, _ in rows)
-            + "."
-        )
+        likeliest = ", ".join(f"{word} {p:.0%}" for word, p, _ in rows)
+        words = f"{measured}. Next token after the {prompt} prompt{opening}: {likeliest}."
         bars[:] = token_bars(right, 34, 300, rows)
         yield draw_svg(curves + bars, words), words
 
@@ -98,6 +88,20 @@ def alpha_explorer(
         lambda: prompts[controls["prompt"].value],
         min(max_length // 6, 30),  # a line of a recipe has some six tokens
     )
+
+
+def watched(parents, half, tokenizer, texts):
+    """name -> label -> probabilities of the next token, and name -> the tokens to draw bars of, after each text.
+
+    parents: (label, model) pairs; half: the merge half-way between them; texts: name -> text.
+    """
+    after = {
+        name: {label: next_tokens(model, tokenizer, text) for label, model in parents} for name, text in texts.items()
+    }
+    chosen = {
+        name: likely_tokens([*both.values(), next_tokens(half, tokenizer, texts[name])]) for name, both in after.items()
+    }
+    return after, chosen
 
 
 def likely_tokens(distributions):
