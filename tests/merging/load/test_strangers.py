@@ -181,7 +181,7 @@ def test_no_call_of_transformers_is_left_to_ask(model, gguf, monkeypatch):
         return trust_remote_code
 
     for name, module in list(sys.modules.items()):
-        if name.startswith("transformers.") and hasattr(module, "resolve_trust_remote_code"):
+        if name.startswith("transformers.") and "resolve_trust_remote_code" in vars(module):
             monkeypatch.setattr(module, "resolve_trust_remote_code", decide)
     for source in (model, gguf / "small.gguf"):
         for door in DOORS.values():
@@ -402,7 +402,11 @@ def test_a_pattern_is_matched_as_peft_matches_it(pattern, name, found):
 def test_preflight_of_what_is_no_model_of_language(model, llama, kind):
     (model / "config.json").write_text(json.dumps(dict(model_type=kind)))
     for sources in ({"mine": model, "own": llama}, {"own": llama, "mine": model}, {"mine": model, "again": model}):
-        card = within_bounds(preflight)(sources)
+        try:
+            card = within_bounds(preflight)(sources)
+        except LoadError as error:  # transformers before 5.23 do not read some of these at all
+            assert "\n" not in str(error) and "config.json is no configuration" in str(error)
+            continue
         assert len({len(row) for row in card.rows}) == 1 and (card.refusals or len(sources) > len({*sources.values()}))
 
 
