@@ -72,6 +72,15 @@ def vectors_picture(axes, x, y):
         axes.plot(across, up, marker, markersize=9, color=COLOURS[name])
 
 
+def inputs_picture(axes, x, y):
+    """Draw lines of text on their way into a merged layer, centred on x."""
+    for row, name in enumerate(("clippy", "clippy", "beer")):
+        height = y + 0.42 - 0.21 * row
+        axes.plot((x - 0.6, x - 0.25 + 0.06 * row), (height, height), color=COLOURS[name], linewidth=3)
+    arrow(axes, (x - 0.02, y + 0.21), (x + 0.2, y + 0.21))
+    stack(axes, x + 0.26, y, 0.34, 0.42, [COLOURS["merged"]] * 3, gap=0.03)
+
+
 def bars_picture(axes, x, y):
     """Draw the time of a merge as a short bar under the long ones of naive code, centred on x."""
     for row, (width, colour) in enumerate(((0.16, COLOURS["merged"]), (0.8, "#D55E00"), (1.2, "#D55E00"))):
@@ -108,16 +117,17 @@ STEPS = (
     ("05", "Hierarchical\nmerging", tree_picture, "more than\ntwo"),
     ("06", "A real language\nmodel", both_picture, "one model that\nwrites both"),
     ("07", "Why merging\nworks", barrier_picture, "and when\nit fails"),
-    ("08", "Beyond the\naverage", vectors_picture, "SLERP, TIES,\nRegMean"),
-    ("09", "Scaling\nup", bars_picture, "speed, disk,\na cluster"),
-    ("10", "Your own\nmodels", own_picture, "check, merge,\npublish"),
+    ("08", "Beyond the\naverage", vectors_picture, "SLERP, TIES,\nDARE"),
+    ("09", "Merging\nwith data", inputs_picture, "RegMean, Fisher,\ngradients"),
+    ("10", "Scaling\nup", bars_picture, "speed, disk,\na cluster"),
+    ("11", "Your own\nmodels", own_picture, "check, merge,\npublish"),
 )
-COLUMNS = 5
+COLUMNS = 6
 
 
 def series_map():
     """Draw the map of the series: two rows of boxes, one for each notebook, with what is learned there."""
-    figure, axes = canvas(10.34, 5.78)
+    figure, axes = canvas(12.42, 5.78)
     for place, (label, title, picture, lesson) in enumerate(STEPS):
         row, column = divmod(place, COLUMNS)
         middle, bottom = 1.01 + 2.08 * column, 0.1 + 2.94 * (1 - row)

@@ -13,7 +13,7 @@ PAGE = """# A quiz over the whole series
 
 {n} questions of one kind: what would happen if? Decide before you unfold an answer. Each answer names the place in the
 notebooks where a cell shows it. The same quiz as a widget, which counts: the end of
-[10 Your own models](../notebooks/10_your_own_models.ipynb).
+[11 Your own models](../notebooks/11_your_own_models.ipynb).
 """
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 PYTHON = (3, 11)
 GB = 1e9
-DISK = 1.0  # GB: the real model's numbers (0.3), what notebook 09 writes and removes (0.6)
+DISK = 1.0  # GB: the real model's numbers (0.3), what notebook 10 writes and removes (0.6)
 MEMORY = 2.0  # GB for one learner with the tiny models
 MEMORY_REAL = 7.0  # GB for one learner with the real model of notebook 06, whose kernel grows to 5.6
 INSTALL = "run `make env`, or in the kit sh install.sh (install.bat)"
@@ -50,7 +50,7 @@ def check_versions():
 
 
 def check_disk():
-    """Room for the real model's numbers and for what notebook 09 writes."""
+    """Room for the real model's numbers and for what notebook 10 writes."""
     free = shutil.disk_usage(ROOT).free / GB
     if free < DISK:
         raise NotReady(f"{free:.1f} GB are free where this repository lies, {DISK:g} are needed: delete something.")

@@ -1,4 +1,4 @@
-"""Measure every method of notebook 08 on a family of models, and write models/methods.json.
+"""Measure every method of notebooks 08 and 09 on a family of models, and write models/methods.json.
 
     python -m training.measure_methods                    tiny and smollm2
     python -m training.measure_methods --family tiny      one of them; the other's numbers stay

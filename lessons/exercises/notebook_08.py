@@ -2,10 +2,7 @@
 
 import math
 
-import torch
-
-from lessons.exercises.form import as_model, brief, choice, close, compare, exercise, numbers, refuse, same_tensors
-from merging.tensors import named_weights
+from lessons.exercises.form import close, compare, exercise, numbers, refuse
 
 
 @exercise("stock", "arc")
@@ -80,39 +77,3 @@ def check_08c(factor, density=0.1):
     way = f"a tenth of the squares is left, a hundred times as large: the root of {1 / density:g} = {truth:.2f}."
     compare(factor, truth, mistakes, hint, way, 0.02)
     return f"{truth:.2f} times as long: noise at a right angle to the task vector. So DARE likes large densities."
-
-
-@exercise("predicted", "merges")
-def check_08d(predicted, merges, pair, kept_choose, kept_report):
-    predicted = choice(predicted, ("yes", "no"))
-    refuse(not isinstance(merges, dict), f"`merges` is a dict, shrink -> model, and not {brief(merges)}")
-    missing = sorted({0, 0.9, 1} - set(merges))
-    refuse(missing, f"`merges` is a dict, shrink -> model, and has no model for {', '.join(map(str, missing))}")
-    merges = {shrink: as_model(model, "merges") for shrink, model in merges.items()}
-    theta = {shrink: named_weights(model) for shrink, model in merges.items()}
-    for one, other in ((0, 1), (0, 0.9), (0.9, 1)):
-        same = same_tensors(theta[one], theta[other])
-        refuse(same, f"merges[{one}] and merges[{other}] are the same model: hand shrink on to regmean")
-    outside = {shrink: share_outside(theta[shrink], *map(named_weights, pair)) for shrink in (0, 0.9, 1)}
-    said = ", ".join(f"{share:.0%} in merges[{shrink}]" for shrink, share in outside.items())
-    refuse(
-        not outside[0] <= 0.001 < outside[0.9] < outside[1],
-        "have two models changed places? With shrink 0 every number lies between those of clippy and beer, and the "
-        f"larger shrink is, the more lie outside. Here that are {said}",
-    )
-    on = [{shrink: min(kept(model)) for shrink, model in merges.items()} for kept in (kept_choose, kept_report)]
-    best = [max(each, key=each.get) for each in on]
-    said = "; ".join(
-        f"{where} {', '.join(f'{shrink}: {value:.2f}' for shrink, value in each.items())}"
-        for where, each in zip(("choose", "held-out"), on)
-    )
-    went = "yes" if best[0] == best[1] else "no"
-    refuse(predicted != went, f"you predicted {predicted!r}. The worse gain at each shrink: {said}")
-    return f"the worse gain at each shrink: {said}."
-
-
-def share_outside(theta, theta1, theta2):
-    """The share of the numbers that do not lie between those of two models."""
-    beyond = lambda a, b, c: torch.maximum(torch.minimum(b, c) - a, a - torch.maximum(b, c))
-    off = sum((beyond(theta[name], theta1[name], theta2[name]) > 1e-6).sum().item() for name in theta1)
-    return off / sum(tensor.numel() for tensor in theta1.values())

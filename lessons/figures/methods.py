@@ -1,4 +1,4 @@
-"""The pictures of notebook 08: where methods land in the plane of base, clippy and beer, and what they keep."""
+"""The pictures of notebooks 08 and 09: where methods land in the plane of base, clippy and beer, and what they keep."""
 
 import math
 import statistics
@@ -63,6 +63,12 @@ def draw_diagonal(diagonal, lams, kept, together):
     diagonal.set_title("along the dotted line")
     diagonal.set_xlabel("lambda of both task vectors", fontsize=12)
     diagonal.set_ylabel("gain kept", fontsize=12)
+
+
+def spread(gains):
+    """Each of the two gains kept as "lowest to highest" over the seeds; gains: (clippy's, beer's) of each seed."""
+    ends = [(f"{min(each):.2f}", f"{max(each):.2f}") for each in zip(*gains)]
+    return [low if low == high else f"{low} to {high}" for low, high in ends]
 
 
 def joined(points, near=0.02):

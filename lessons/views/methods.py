@@ -1,4 +1,4 @@
-"""The live view of notebook 08: choose a method, move its one knob, and see where its merges lie in two pictures.
+"""The live view of notebook 09: choose a method, move its one knob, and see where its merges lie in two pictures.
 
 Every point was measured beforehand (training/measure_methods.py), since most of these methods read text first.
 """

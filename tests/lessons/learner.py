@@ -155,7 +155,7 @@ def linear(clippy, beer, base):
 
 
 def rule(loss, over=max):
-    """A rule for 10b: the alpha at which over (max, sum) of the texts' losses is smallest."""
+    """A rule for 11b: the alpha at which over (max, sum) of the texts' losses is smallest."""
 
     def choose(alphas, bits):
         lost = [over(loss(values, i) for values in bits.values()) for i in range(len(alphas))]
@@ -211,7 +211,7 @@ def world(tiny):
     one, other, out = (build("gpt-neo", seed).eval() for seed in range(3))
 
     def loop(step):
-        """A function for 9b: step(one's tensor, other's, out's) is called for each name."""
+        """A function for 10b: step(one's tensor, other's, out's) is called for each name."""
 
         def way():
             for name, target in named_weights(out).items():

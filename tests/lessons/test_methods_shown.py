@@ -1,4 +1,4 @@
-"""What notebook 08 shows: calibration text, measured numbers, pictures and the view."""
+"""What notebooks 08 and 09 show: calibration text, measured numbers, pictures and the view."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""Notebook 10 as a reader fills it in: a chat pair in bfloat16, with two stop tokens and a template."""
+"""Notebook 11 as a reader fills it in: a chat pair in bfloat16, with two stop tokens and a template."""
 
 import json
 
@@ -12,8 +12,8 @@ from merging.paths import ROOT
 
 
 def lesson_cells(start):
-    """The code cells of notebook 10 up to its exercises, the form filled in as start says."""
-    cells = json.loads((ROOT / "notebooks" / "10_your_own_models.ipynb").read_text(encoding="utf-8"))["cells"]
+    """The code cells of notebook 11 up to its exercises, the form filled in as start says."""
+    cells = json.loads((ROOT / "notebooks" / "11_your_own_models.ipynb").read_text(encoding="utf-8"))["cells"]
     for cell in cells:
         if cell["cell_type"] == "code" and "exercise" not in cell["metadata"].get("tags", []):
             source = "".join(cell["source"])
@@ -40,7 +40,7 @@ SAVE_TO = {str(tmp_path / "published")!r}
     monkeypatch.setattr("IPython.display.display", lambda *_, **__: None)
     namespace = {}
     for source in lesson_cells(form):
-        exec(compile(source, "<notebook 10>", "exec"), namespace)
+        exec(compile(source, "<notebook 11>", "exec"), namespace)
     plt.close("all")
     return capsys.readouterr().out, tmp_path / "published", namespace
 

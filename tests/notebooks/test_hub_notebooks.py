@@ -10,7 +10,7 @@ from merging.paths import ROOT
 
 pytestmark = pytest.mark.long
 # What loads, what merges, what merges merges, and what loads by the ids of a reader; the others use the same functions.
-NOTEBOOKS = [path for n in ("01", "03", "05", "10") for path in (ROOT / "notebooks").glob(f"{n}_*.ipynb")]
+NOTEBOOKS = [path for n in ("01", "03", "05", "11") for path in (ROOT / "notebooks").glob(f"{n}_*.ipynb")]
 
 
 @pytest.fixture(scope="module")

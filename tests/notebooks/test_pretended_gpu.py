@@ -1,7 +1,7 @@
 """The notebooks on a GPU that is not there: in no cell do tensors of two devices meet, and what agrees on a CPU agrees.
 
 Each runs in a process of its own, with short texts as in test_rerun. 06 is left out, whose models are too large to be
-computed with here, and so are the cells of 09 whose work is done by Ray's processes, where nothing is pretended.
+computed with here, and so are the cells of 10 whose work is done by Ray's processes, where nothing is pretended.
 """
 
 import contextlib
@@ -20,13 +20,14 @@ from merging.paths import ROOT
 
 pytestmark = pytest.mark.long
 NOTEBOOKS = [path for path in sorted((ROOT / "notebooks").glob("[0-9]*.ipynb")) if path.name[:2] != "06"]
-APPLE = [path for path in NOTEBOOKS if path.name[:2] in ("07", "08")]  # they need more than loading, merging, reading
+# They need more than loading, merging and reading.
+APPLE = [path for path in NOTEBOOKS if path.name[:2] in ("07", "08", "09")]
 CASES = [("cuda", path) for path in NOTEBOOKS] + [("mps", path) for path in APPLE]
 
 
 def run_pretended(kind, path):
     """Run the cells of a notebook as if there were a GPU; raises what a cell raises."""
-    cut_short(n=4, length=300 if path.name[:2] == "08" else 100, tokens=20)  # 08's least squares need many rows
+    cut_short(n=4, length=300 if path.name[:2] == "09" else 100, tokens=20)  # 09's least squares need many rows
     os.chdir(path.parent)
     torch.set_num_threads(1)
     namespace, cells = {"__name__": "__main__"}, nbformat.read(path, as_version=4).cells

@@ -364,7 +364,7 @@ def test_a_held_key_asks_for_few_addresses(site, opened):
 
 
 @in_chromium
-@pytest.mark.parametrize("name", [name for name in sorted(FRAMES) if name[:2] in ("03", "04", "05", "08")])
+@pytest.mark.parametrize("name", [name for name in sorted(FRAMES) if name[:2] in ("03", "04", "05", "09")])
 def test_the_address_keeps_the_setting(site, name, opened):
     start = (site / "notebooks" / f"{name}.html").as_uri()
     page = opened()

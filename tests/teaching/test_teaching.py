@@ -98,7 +98,7 @@ def test_every_exercise_is_in_the_choice_once_and_takes_the_minutes_that_its_not
 
 
 def test_the_pairs_for_the_form_are_there():
-    pairs = re.findall(r"^\| .+? \| `(\{.+?\})` \|", section("Pairs for 10"), re.M)
+    pairs = re.findall(r"^\| .+? \| `(\{.+?\})` \|", section("Pairs for 11"), re.M)
     assert len(pairs) == 3
     for sources in pairs:
         found = eval(sources, {"FAMILIES": FAMILIES})

@@ -33,7 +33,7 @@ def test_timing_loads_nothing_that_warns_on_standard_error():
 
 
 def test_the_checks_of_exercises_load_nothing_that_warns_either():
-    code = "import sys; from lessons.exercises import notebook_07, notebook_08, notebook_09; "
+    code = "import sys; from lessons.exercises import notebook_07, notebook_08, notebook_10; "
     code += "sys.exit('torch.utils.cpp_extension' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
@@ -64,7 +64,7 @@ def test_new_memory_is_what_the_profiler_sees(name):
 
 @pytest.mark.parametrize("kind", ["cuda", "mps"])
 def test_new_memory_on_a_gpu_counts_what_is_given_back(kind):
-    """So the exercise of 09 refuses temporaries there, too."""
+    """So the exercise of 10 refuses temporaries there, too."""
     with pretended(kind):
         a, b = torch.rand(2, SIZE // 4, device=kind)
         assert new_memory(lambda: b.copy_(0.3 * a + 0.7 * b)) == 3 * SIZE
