@@ -25,9 +25,9 @@ def check_09a(merged, weights=(2.0, 4.0), squares=(9.0, 1.0)):
     return f"{truth:g}: nearer to the model whose inputs are larger."
 
 
-def p_value(passed, other, n):
-    """The p-value of Fisher's exact test, two-sided: passed of n against other of n."""
-    return fisher_exact([[passed, n - passed], [other, n - other]]).pvalue
+def p_value(passed, other, n, alternative="two-sided"):
+    """The p-value of Fisher's exact test: passed of n against other of n."""
+    return float(fisher_exact([[passed, n - passed], [other, n - other]], alternative=alternative).pvalue)
 
 
 @exercise("p", "needed")
@@ -36,19 +36,17 @@ def check_09b(p, needed, counts=(15, 9), n=32, level=0.05):
     table = [[passed, n - passed], [other, n - other]]
     truth = p_value(passed, other, n)
     enough = next(k for k in range(passed, n + 1) if p_value(k, other, n) < level)
-    one_sided = lambda k: fisher_exact([[k, n - k], [other, n - other]], alternative="greater").pvalue
     mistakes = [
-        (one_sided(passed), "that is one-sided: a difference either way, so leave `alternative` as it is"),
-        (fisher_exact(table).statistic, "that is the ratio of the odds: take .pvalue"),
+        (p_value(passed, other, n, "greater"), "that is one-sided: ask for a difference either way"),
+        (float(fisher_exact(table).statistic), "that is the ratio of the odds: take .pvalue"),
         (1 - truth, "that is one minus the p-value"),
         (passed / n - other / n, "that is the difference of the shares: ask how probable it is"),
-        (fisher_exact([[passed, n], [other, n]]).pvalue, "the second column holds those that failed"),
+        (float(fisher_exact([[passed, n], [other, n]]).pvalue), "the second column holds those that failed"),
     ]
     hint, way = "For the p-value: a row for each method, valid and not valid.", f"fisher_exact({table}).pvalue"
     compare(p, truth, mistakes, hint, f"{way} = {truth:.2f}.", 0.03)
     mistakes = [
-        (next(k for k in range(passed, n + 1) if one_sided(k) < level), "that is enough for a one-sided test"),
-        (enough - 1, f"its p-value is still {p_value(enough - 1, other, n):.3f}"),
+        (enough - 1, f"that is enough for a one-sided test; two-sided, p is {p_value(enough - 1, other, n):.3f}"),
         (enough - other, "that is the difference to 9: how many does RegMean need in all?"),
         (enough - passed, "that is how many more than 15: how many in all?"),
         (enough / n, "that is the share: how many of 32?"),

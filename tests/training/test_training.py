@@ -157,7 +157,7 @@ def test_a_smoke_run_of_the_measurements_has_what_the_notebook_draws(tmp_path):
 
 
 @long
-def test_a_smoke_run_of_the_methods_has_what_notebook_08_draws(tmp_path):
+def test_a_smoke_run_of_the_methods_has_what_the_notebooks_draw(tmp_path):
     run(run_short, "training.measure_methods", "--smoke", "--out", tmp_path / "m.json")
     found = json.loads((tmp_path / "m.json").read_text())["tiny"]
     assert set(found["grid"]) == set(measure_methods.SMOKE)
