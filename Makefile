@@ -8,7 +8,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 TRAIN_ENV := MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=20000000000 MALLOC_TOP_PAD_=268435456
 
 .PHONY: env lab voila lint test test-all test-colab notebooks clean-notebooks badges quiz models \
-	smollm2 measure measure-smollm2 further fuzz images bench bench-views check-room slides kit site players
+	smollm2 measure measure-smollm2 further soups fuzz images bench bench-views check-room slides kit site players
 
 env: .venv/installed
 lab: env
@@ -61,6 +61,8 @@ models: env
 	$(TRAIN_ENV) $(BIN)/python -m training.train
 further: env
 	$(TRAIN_ENV) $(BIN)/python -m training.further
+soups: env
+	$(TRAIN_ENV) $(BIN)/python -m training.soups
 smollm2: env
 	$(BIN)/python -m training.smollm2
 measure: env

@@ -1,4 +1,6 @@
-"""What was measured beforehand and stored as JSON: methods of merging, and what merges of the real model write."""
+"""What was measured beforehand and stored as JSON: methods of merging, how near a merge is to an ensemble, and what
+merges of the real model write.
+"""
 
 import json
 
@@ -7,8 +9,18 @@ from merging.paths import ROOT
 
 def measured_methods(family):
     """What training/measure_methods.py stored of a family, or None: "samples", "kept on", "grid" and "table"."""
-    file = ROOT / "models" / "methods.json"
-    return json.loads(file.read_text(encoding="utf-8")).get(family) if file.is_file() else None
+    return stored("methods.json").get(family)
+
+
+def measured_ensembles(family):
+    """What training/measure_ensembles.py stored of a family (see merge_vs_ensemble), or None."""
+    return stored("ensembles.json").get(family)
+
+
+def stored(name):
+    """What a JSON file of models/ holds; an empty dict if it is not there."""
+    file = ROOT / "models" / name
+    return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
 
 
 def measured_smollm2():

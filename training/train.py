@@ -259,8 +259,11 @@ def batches(streams, mix, rows, context, rng):
         yield torch.stack([streams[name].window(rng, context + 1) for name in names])
 
 
-def train(model, streams, mix, steps, lr, rows, context, seed, name="", microbatch=8):
-    """AdamW, warm-up, a cosine to a twentieth of lr; windows shorter than the context sit at random positions."""
+def train(model, streams, mix, steps, lr, rows, context, seed, name="", microbatch=8, end=0.05, after=None):
+    """AdamW, warm-up, a cosine from lr to this end of it; windows shorter than the context sit at random positions.
+
+    end=1 is a constant rate. after: a function of (number of the step, from 1, model) that is called after each step.
+    """
     rng = random.Random(seed)
     decayed = [p for p in model.transformer.h.parameters() if p.ndim == 2]
     others = [p for p in model.parameters() if not any(p is d for d in decayed)]
@@ -269,11 +272,12 @@ def train(model, streams, mix, steps, lr, rows, context, seed, name="", microbat
     )
     warmup = max(1, steps // 20)
     schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimizer, lambda step: min((step + 1) / warmup, 0.05 + 0.475 * (1 + math.cos(math.pi * step / steps)))
+        optimizer,
+        lambda step: min((step + 1) / warmup, end + (1 - end) / 2 * (1 + math.cos(math.pi * step / steps))),
     )
     model.train()
     bar = tqdm(range(steps), desc=name, mininterval=5)
-    for _, batch in zip(bar, batches(streams, mix, rows, context, rng)):
+    for step, batch in zip(bar, batches(streams, mix, rows, context, rng)):
         offset = rng.randrange(CONTEXT - context + 1)
         parts = batch.split(microbatch)
         loss = sum(backward(next_token_loss(model, part, offset) * len(part) / rows) for part in parts)
@@ -282,6 +286,8 @@ def train(model, streams, mix, steps, lr, rows, context, seed, name="", microbat
         schedule.step()
         optimizer.zero_grad()
         bar.set_postfix(loss=f"{loss:.3f}")
+        if after:
+            after(step + 1, model)
     return model.eval()
 
 

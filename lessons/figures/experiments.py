@@ -1,5 +1,6 @@
 """The pictures of the experiments in notebooks 05 to 10: soups, swapped neurons, the plane of three models and the
-paths between them, what a merge costs, and averages between two gains. Each brings its alt text.
+paths between them, merges beside ensembles, what a merge costs, and averages between two gains. Each brings its alt
+text.
 """
 
 import math
@@ -154,6 +155,30 @@ def draw_further(runs):
         path_panels(lines, "alpha: this beer at 0, clippy at 1"),
         f"Bits per byte from each finetuned beer to clippy, one panel a text. At alpha = 0.5: {middle}.",
     )
+
+
+SPANS = {  # what merge_vs_ensemble finds -> what it is called, its colour and its marker
+    "parents": ("between the two models", COLOURS["base"], "o"),
+    "merge": ("of the merge from their ensemble", COLOURS["merged"], MARKERS["merged"]),
+}
+
+
+def draw_steps(families):
+    """Divergences over the size of the step, one panel a text; families: name -> what merge_vs_ensemble found."""
+    figure, axes = new_figure(13, 4, columns=3, sharey=True)
+    words = []
+    for (family, found), style in zip(families.items(), ("-", ":")):
+        for ax, kind in zip(axes, found["merge"]):
+            for what, (name, colour, marker) in SPANS.items():
+                look = dict(color=colour, marker=marker, markersize=8, linewidth=2, label=f"{name}, {family}")
+                ax.plot(found["steps"], found[what][kind], style, **look)
+                numbers = ", ".join(f"{bits:.3f}" for bits in found[what][kind])
+                words.append(f"{family}, {kind}, {name} {numbers}")
+            ax.set(title=kind, yscale="log", xticks=found["steps"], xlabel="size of the step (1: as finetuned)")
+    axes[0].set_ylabel("divergence, bits per token", fontsize=12)
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=2, frameon=False, fontsize=12)
+    steps = ", ".join(map(str, next(iter(families.values()))["steps"]))
+    show_figure(figure, f"Divergences in bits per token at steps of {steps}, one panel a text. {'; '.join(words)}.")
 
 
 def draw_floor(times):

@@ -3,6 +3,7 @@
 text      prompts, and how a model continues them
 prompts   from a prompt to tokens and back
 bits      how well a model predicts text, and what a merge keeps of its parents' gains
+ensembles an average of weights beside the average of what the models say
 valid     whether a function or a recipe has the right form
 samples   texts sampled in batches, and the share of them that is valid
 passes    whether a function is correct: the tasks, and a fence to run it behind

@@ -19,18 +19,23 @@ def bits_per_byte(model, tokenizer, text):
     n_bytes = sum(len(document.encode("utf-8")) for document in documents)
     if not n_bytes:
         raise ValueError("bits_per_byte needs at least one character of text.")
+    model = quick(model)
+    nats = [window_nats(model, windows) for windows in window_batches(model, tokenizer, documents)]
+    return sum(torch.cat(nats).tolist()) / math.log(2) / n_bytes
+
+
+def window_batches(model, tokenizer, documents):
+    """Lists of the windows that cover documents (see text_windows), the longest first, each as suits the processor."""
     windows = [
         window for document in documents for window in text_windows(document, tokenizer, min(positions(model), 1024))
     ]
     windows.sort(key=lambda window: len(window[0]))
-    nats, model = [], quick(model)
     # few tokens stay in a CPU's cache; a GPU gets more to do, while the scores of all words take 128 MB at most
     tokens = 1024 if model.device.type == "cpu" else max(1024, 2**25 // len(tokenizer))
     while windows:
         rows = max(1, tokens // len(windows[-1][0]))
-        nats.append(window_nats(model, windows[-rows:]))
+        yield windows[-rows:]
         del windows[-rows:]
-    return sum(torch.cat(nats).tolist()) / math.log(2) / n_bytes
 
 
 def text_windows(document, tokenizer, context):
@@ -51,9 +56,19 @@ def text_windows(document, tokenizer, context):
     return windows
 
 
-@torch.no_grad()
 def window_nats(model, windows):
-    """Negative log-likelihood in nats of each window's scored tokens, (windows,); they are padded on the right."""
+    """Negative log-likelihood in nats of each window's scored tokens, (windows,)."""
+    logits, targets = window_logits(model, windows)
+    nats = torch.nn.functional.cross_entropy(logits.flatten(0, 1), targets.flatten(), reduction="none")
+    return nats.view(len(windows), -1).sum(1)
+
+
+@torch.no_grad()
+def window_logits(model, windows):
+    """What a model says of windows, (windows, length, words), and which token came, -100 where none is scored.
+
+    Windows are padded on the right.
+    """
     length = max(len(ids) for ids, _ in windows)
     inputs = torch.zeros(len(windows), length, dtype=torch.long)
     targets = torch.full((len(windows), length), -100)
@@ -62,10 +77,7 @@ def window_nats(model, windows):
         targets[row, len(ids) - n : len(ids)] = inputs[row, len(ids) - n : len(ids)]
     with threads_for(model):
         logits = model(input_ids=inputs[:, :-1].to(model.device), use_cache=False).logits.float()
-    nats = torch.nn.functional.cross_entropy(
-        logits.flatten(0, 1), targets[:, 1:].to(model.device).flatten(), reduction="none"
-    )
-    return nats.view(len(windows), -1).sum(1)
+    return logits, targets[:, 1:].to(model.device)
 
 
 def scorer(texts, tokenizer):

@@ -3,6 +3,7 @@
 import ast
 import copy
 import json
+import math
 import random
 
 import nbformat
@@ -13,6 +14,7 @@ from small import build, largest_difference, same_bytes
 from helpers import merge_models
 from merging.load.loading import load_models
 from merging.measure.bits import bits_per_byte
+from merging.measure.ensembles import merge_vs_ensemble
 from merging.measure.texts import heldout_texts
 from merging.paths import ROOT
 from merging.tensors import named_weights
@@ -107,20 +109,31 @@ def test_lambda_one_half_is_the_fifty_fifty_merge(experiments, models):
     assert largest_difference(experiments["at"](0.5, 0.5), merge_models(models["clippy"], models["beer"], 0.5)) < 1e-6
 
 
-@pytest.mark.parametrize("alpha", [0.5, 0.25, 1.0])
-def test_an_ensemble_averages_probabilities(experiments, models, tokenizer, alpha):
-    ensemble, nats = experiments["Ensemble"](models["clippy"], models["beer"], alpha), 0.0
+MEANS = {  # by hand, of two models' logits for the next token: probabilities
+    "of_probabilities": lambda one, two: (one.softmax(-1) + two.softmax(-1)) / 2,
+    "of_logits": lambda one, two: ((one + two) / 2).softmax(-1),
+}
+
+
+@pytest.mark.parametrize("mean", MEANS)
+def test_an_ensemble_averages_what_its_name_says(experiments, models, tokenizer, mean):
+    ensemble, nats = experiments["Ensemble"](models["clippy"], models["beer"], experiments[mean]), 0.0
     for document in TEXT:
         ids = [tokenizer.eos_token_id] + tokenizer(document)["input_ids"]
         for i in range(1, len(ids)):
             with torch.no_grad():
-                p, q = (
-                    models[label](torch.tensor([ids[:i]])).logits[0, -1].double().softmax(-1)[ids[i]].item()
-                    for label in ("clippy", "beer")
-                )
-            nats -= torch.tensor(alpha * p + (1 - alpha) * q).log().item()
-    expected = nats / torch.tensor(2.0).log().item() / sum(len(document) for document in TEXT)
+                pair = (models[label](torch.tensor([ids[:i]])).logits[0, -1].double() for label in ("clippy", "beer"))
+            nats -= MEANS[mean](*pair)[ids[i]].log().item()
+    expected = nats / math.log(2) / sum(len(document) for document in TEXT)
     assert bits_per_byte(ensemble, tokenizer, TEXT) == pytest.approx(expected, rel=1e-4)
+
+
+def test_a_divergence_is_none_from_itself_and_the_tokens_mean_from_another(experiments, models, tokenizer):
+    divergence, (clippy, beer) = experiments["divergence"], (models["clippy"], models["beer"])
+    assert divergence(beer, beer, TEXT) == 0
+    both = (divergence(clippy, beer, TEXT) + divergence(beer, clippy, TEXT)) / 2
+    helper = merge_vs_ensemble([models["base"], clippy, beer], tokenizer, {"both": TEXT}, [1])
+    assert helper["parents"]["both"] == pytest.approx([both], rel=1e-4)
 
 
 def test_a_greedy_soup_is_never_worse_than_its_best_ingredient():

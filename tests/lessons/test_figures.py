@@ -88,6 +88,11 @@ def test_each_model_has_a_colour_and_a_second_cue_of_its_own():
             ["beer + nothing 0.01, 0.99", "beer + attention 0.25, 0.50"],
         ),
         (article.draw_reach, [[0.2, 0.4], {"all": [(0.1, 0.9), (0.3, 0.75)]}], ["all (0.10, 0.90), (0.30, 0.75)"]),
+        (
+            experiments.draw_steps,
+            [{"tiny": {"steps": [1, 2], "merge": {"code": [0.25, 0.5]}, "parents": {"code": [1, 2]}}}],
+            ["at steps of 1, 2", "tiny, code, of the merge from their ensemble 0.250, 0.500"],
+        ),
         (experiments.draw_gains, [{"tree": (0.5, 0.25)}], ["tree: clippy's 0.50, beer's 0.25"]),
     ],
     ids=lambda value: getattr(value, "__name__", ""),

@@ -73,6 +73,25 @@ def test_a_smoke_run_of_the_further_finetunes_measures_every_run(tmp_path):
     assert all(run["alphas"] == [0, 0.5, 1] and 0 < run["distance"] < 0.5 for run in runs)
 
 
+@long
+def test_a_smoke_run_of_the_soups_has_what_notebook_05_cooks(tmp_path):
+    run(run_module, "training.soups", "--smoke", "--out", tmp_path)
+    assert {file.stem for file in tmp_path.glob("*.safetensors")} == {"step-1", "step-2", "seed-5", "seed-6"}
+    found = json.loads((tmp_path / "measured.json").read_text())
+    assert {"beer", "step-2", "average of the steps", "seed-6", "soup of the seeds", "cooled"} <= set(found["rows"])
+    assert all(set(row["bits"]) == set(heldout_texts()) for row in found["rows"].values())
+
+
+@long
+def test_a_smoke_run_of_the_ensembles_keeps_what_other_families_have(tmp_path):
+    file = tmp_path / "e.json"
+    file.write_text('{"other": {"steps": [1]}}')
+    run(run_module, "training.measure_ensembles", "--smoke", "--out", file)
+    found = json.loads(file.read_text())
+    assert found["other"] == {"steps": [1]} and found["tiny"]["steps"] == [0.5]
+    assert all(0 < found["tiny"]["merge"][kind][0] < found["tiny"]["parents"][kind][0] for kind in heldout_texts())
+
+
 def test_the_fast_attention_computes_what_gpt_neo_computes(monkeypatch):
     torch.manual_seed(0)
     model = GPTNeoForCausalLM(
