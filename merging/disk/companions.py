@@ -11,15 +11,11 @@ from pathlib import Path
 
 from transformers import AutoTokenizer
 
-from merging.load.files import read_object, unreadable
+from merging.load.files import TEMPLATES, TOKENIZER, is_own, read_object, unreadable
 from merging.load.vocabulary import fit_ids
 
 # What else lies in a folder and must not come along: it belongs to a training, or to the sources' own merges.
 LEFT = ("adapter_config.json", "trainer_state.json", "_results.json", ".index.json", "quantize_config.json")
-TEMPLATES = "additional_chat_templates"
-
-# Files that say what a tokenizer is; if one is changed in memory, they are written anew.
-TOKENIZER = ("token", "vocab", "merges", "special_tokens", "added_tokens", "chat_template", "spiece", "sentencepiece")
 
 
 def is_companion(name):
@@ -32,10 +28,7 @@ def companions(folder):
     """The files of a folder that belong to its checkpoint, as paths within it."""
     files = [file for file in Path(folder).iterdir() if is_companion(file.name)]
     files += (Path(folder) / TEMPLATES).glob("*.jinja")
-    home = Path(folder).resolve()  # of a model in the Hub's cache, each file is a link into the folder blobs
-    homes = [home, home.parent.parent / "blobs"] if home.parent.name == "snapshots" else [home]
-    own = lambda file: any(file.resolve().is_relative_to(place) for place in homes)
-    return sorted(file.relative_to(folder) for file in files if file.is_file() and own(file))
+    return sorted(file.relative_to(folder) for file in files if file.is_file() and is_own(file.parent, file.name))
 
 
 def copy_companions(folder, partial):

@@ -19,6 +19,10 @@ PACKED = (".model", ".tiktoken", ".spm")  # tokenizers that transformers unpacks
 
 # How the names of files end that are read or copied, here and by the libraries that read a folder.
 READ = (".json", ".jinja", ".txt", ".safetensors", ".bin", ".pt", ".gguf", ".py", "LICENSE", *PACKED)
+TEMPLATES = "additional_chat_templates"  # a folder
+
+# How the names of files begin that say what a tokenizer is.
+TOKENIZER = (*"token tekken vocab merges special_tokens added_tokens chat_template spiece sentencepiece".split(),)
 INDEXES = ("model.safetensors.index.json", "pytorch_model.bin.index.json")
 
 
@@ -50,16 +54,21 @@ def parse_object(text, file, otherwise="it is no JSON object"):
 def read_object(file, limit=LIMIT):
     """The JSON object in a file as a dict. Raises LoadError, for a file that is too large without reading it."""
     try:
-        mode, size = file.stat().st_mode, file.stat().st_size
+        mode = file.stat().st_mode
         if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
             raise damaged(file, "it is no regular file")
-        if size > limit:
-            raise damaged(file, f"it has {size / 1e6:,.0f} MB, where at most {limit / 1e6:.0f} are read")
+        check_size(file, limit)
         return parse_object(file.read_bytes(), file)
     except LoadError:
         raise
     except OSError as error:
         raise unreadable(file, error) from None
+
+
+def check_size(file, limit=LIMIT):
+    """Raise LoadError for a file with more bytes than are read."""
+    if (size := file.stat().st_size) > limit:
+        raise damaged(file, f"it has {size / 1e6:,.0f} MB, where at most {limit / 1e6:.0f} are read")
 
 
 def unreadable(file, error):
@@ -110,7 +119,7 @@ def is_own(folder, name):
     """True if a name is that of a regular file, or of none, that lies in its folder after links are followed."""
     home = folder.resolve()
     # In the Hub's cache each file of a snapshot is a link into the folder blobs of the same repository.
-    homes = {home, home.parent.parent / "blobs"} if home.parent.name == "snapshots" else {home}
+    homes = {home, *(place.parent / "blobs" for place in home.parents[:2] if place.name == "snapshots")}
     try:
         place = (folder / name).resolve()
         return len(name) < 256 and place.parent in homes and (place.is_file() or not place.exists())
@@ -121,12 +130,13 @@ def is_own(folder, name):
 def check_own(folder):
     """Raise LoadError unless every file of a folder that may be read or copied is regular and lies in it.
 
-    A link would carry another file of this machine into the merge, a pipe would never end.
+    A link would carry another file of this machine into the merge, a pipe would never end. Of what says what a
+    tokenizer is, templates among it, none may be too large either: libraries read it whole.
     """
     try:
         entries = [(folder, file.name) for file in folder.iterdir() if file.name.endswith(READ)]
         entries = [(folder, name) for folder, name in entries if not (folder / name).is_dir()]
-        more = folder / "additional_chat_templates"
+        more = folder / TEMPLATES
         entries += [(more, file.name) for file in more.iterdir()] if more.is_dir() else []
         outside = more if more.is_symlink() else None
     except OSError as error:
@@ -137,6 +147,9 @@ def check_own(folder):
             f"{foreign} is no regular file of this folder but a link out of it, or a pipe or a device: such "
             "files are neither read nor copied. Put the file itself there, or take it away."
         )
+    for home, name in entries:
+        if (home == more or name.startswith(TOKENIZER) or name.endswith(PACKED)) and (home / name).is_file():
+            check_size(home / name)
 
 
 def check_inside(index, name):

@@ -2,6 +2,7 @@
 
 text      prompts, and how a model continues them
 prompts   from a prompt to tokens and back
+template  what a chat template writes first, found in a process of its own
 bits      how well a model predicts text, and what a merge keeps of its parents' gains
 ensembles an average of weights beside the average of what the models say
 valid     whether a function or a recipe has the right form

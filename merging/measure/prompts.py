@@ -1,28 +1,50 @@
 """From a prompt to tokens and back: special tokens once, and what a model wrote apart from what it was given."""
 
+import functools
+import json
 import os
+import subprocess
+import sys
+import warnings
+from pathlib import Path
 
 import torch
+
+CHILD = Path(__file__).with_name("template.py")
+PATIENCE = 60  # seconds by the clock for the child, which needs one; on a busy machine many
 
 
 def is_templated(tokenizer, text):
     """True if a text begins as the tokenizer's chat template does, or with the token that begins a text."""
-    starts = [tokenizer.bos_token, *template_starts(tokenizer)]
-    return any(text.startswith(start) for start in starts if start)
+    begins = lambda start: bool(start) and text.startswith(start)
+    return begins(tokenizer.bos_token) or any(map(begins, template_starts(tokenizer)))
 
 
 def template_starts(tokenizer):
     """What a chat template writes before the first message, with and without a message for the system."""
-    here = "\N{WHITE SMILING FACE}here"
-    user, system = ({"role": role, "content": here} for role in ("user", "system"))
-    starts = []
-    for messages in ([user], [system, user]) if tokenizer.chat_template else ():
-        try:
-            text = tokenizer.apply_chat_template(messages, tokenize=False)
-        except Exception:  # a template may refuse a role, or miss what only its author knows
-            continue
-        starts.append(text.partition(here)[0] if here in text else "")
-    return starts
+    try:
+        template = tokenizer.get_chat_template()
+    except ValueError:  # none, or several and none of them for a conversation
+        return []
+    starts = rendered(json.dumps(dict(template=template, tokens=tokenizer.special_tokens_map)))
+    if starts is None:
+        warnings.warn(
+            f"The chat template of {tokenizer.name_or_path or 'this tokenizer'} takes too much time or memory, and is "
+            "not used: say chat=True where it wrote the prompt.",
+            stacklevel=4,
+        )
+    return starts or []
+
+
+@functools.cache
+def rendered(job):
+    """The starts that the child finds for a job, or None if it reaches one of its limits."""
+    try:
+        command = [sys.executable, "-P", "-W", "ignore", str(CHILD)]
+        done = subprocess.run(command, input=job.encode(), capture_output=True, timeout=PATIENCE)
+        return json.loads(done.stdout)
+    except (OSError, ValueError, subprocess.TimeoutExpired):
+        return None
 
 
 def encode(tokenizer, text, chat=None):
@@ -30,8 +52,10 @@ def encode(tokenizer, text, chat=None):
 
     chat: whether apply_chat_template wrote the text; None finds out by how it begins.
     """
-    templated = is_templated(tokenizer, text) if chat is None else chat
-    return tokenizer(text, add_special_tokens=not templated, verbose=False)["input_ids"]
+    bare, whole = (tokenizer(text, add_special_tokens=add, verbose=False)["input_ids"] for add in (False, True))
+    if chat is None:
+        chat = bare != whole and is_templated(tokenizer, text)
+    return bare if chat else whole
 
 
 def padded(rows, fill):

@@ -18,9 +18,10 @@ import transformers
 from bounds import bounded
 from peft import PeftModel
 from peft.utils.other import get_pattern_key
-from small import same_bytes, write_own
+from small import build_tokenizer, same_bytes, write_own
 from test_adapters import write_adapter
 from test_gguf import write_gguf
+from tokenizers.processors import TemplateProcessing
 
 from merging.disk.checkpoints import merge_checkpoints
 from merging.errors import LoadError
@@ -29,6 +30,7 @@ from merging.load.gguf import Packaged, package_file
 from merging.load.limits import first_match
 from merging.load.loading import FAMILIES, load_models
 from merging.load.preflight import preflight
+from merging.measure.prompts import encode
 from merging.paths import ROOT
 
 
@@ -319,6 +321,39 @@ def test_a_config_that_asks_for_too_much_builds_nothing(model, door, settings):
 def test_settings_of_many_megabytes_are_not_read(model, door):
     (model / "config.json").write_bytes(b"[" + b"{}," * 4_000_000 + b"{}]")
     refused(lambda: door(model), "config.json", "12 MB, where at most 10 are read")
+
+
+@doors
+@pytest.mark.parametrize(
+    "name", ["chat_template.jinja", "additional_chat_templates/tool.jinja", "vocab.txt", "a.model"]
+)
+def test_what_says_what_a_tokenizer_is_is_not_read_beyond_a_size(model, adapter, gguf, tmp_path, door, name):
+    for folder in (model, adapter, gguf):
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).touch()
+        os.truncate(folder / name, 10**12)
+        refused(lambda: door(folder), name, "1,000,000 MB, where at most 100 are read")
+    refused(lambda: merge_checkpoints([model, model], [0.5, 0.5], tmp_path / "merge"), name, "at most 100 are read")
+
+
+TEMPLATES = {
+    "loops": "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}",
+    "recursion": "{% macro f(n) %}{{ f(n-1) if n }}{{ f(n-1) if n }}{% endmacro %}{{ f(99) }}",
+    "a text": "{{ 'x' * 10**11 }}",
+    "doubling": "{% set n = namespace(x='x' * 9) %}{% for i in range(99) %}{% set n.x = n.x ~ n.x %}{% endfor %}",
+}
+
+
+@posix  # Windows has the clock alone
+@pytest.mark.parametrize("template", TEMPLATES.values(), ids=TEMPLATES)
+def test_a_chat_template_without_end_is_not_used(template):
+    tokenizer = build_tokenizer(["<s>"])
+    begin = [("<s>", tokenizer.convert_tokens_to_ids("<s>"))]
+    tokenizer.backend_tokenizer.post_processor = TemplateProcessing(single="<s> $A", special_tokens=begin)
+    tokenizer.chat_template = template
+    with pytest.warns(UserWarning, match="takes too much time or memory, and is not used: say chat=True"):
+        ids = within_bounds(encode)(tokenizer, "def f")
+    assert ids == tokenizer("def f")["input_ids"] and encode(tokenizer, "def f", chat=True) == ids[1:]
 
 
 def gguf_header(*settings, tensors=(), n=None):
