@@ -56,7 +56,7 @@ def _check_sources(models, sources):
     for i, (model, tensors) in enumerate(zip(models, sources), 1):
         if i > 1:
             _check_architecture(first, model, i)
-            _check_names(names, tensors, i)
+            check_names(names, tensors, i)
             say_settings(getattr(first, "config", None), getattr(model, "config", None), i)
         for name, tensor in tensors.items():
             if tensor.shape != names[name].shape:
@@ -200,12 +200,13 @@ def check_configs(first, config, i):
             )
 
 
-def _check_names(names, tensors, i):
+def check_names(names, tensors, i, what="model"):
+    """Raise MergeError unless model or source i has the tensors of the first."""
     for here, there, where, lacks in ((names, tensors, 1, i), (tensors, names, i, 1)):
         extra = [name for name in here if name not in there]
         if extra:
             raise MergeError(
-                f"{extra[0]} (shape {tuple(here[extra[0]].shape)}) is in model {where} but not in model "
+                f"{extra[0]} (shape {tuple(here[extra[0]].shape)}) is in {what} {where} but not in {what} "
                 f"{lacks}. Merge models with the same tensors; if it is the output head, one of the "
                 "models has it tied to its embeddings and the other has not."
             )

@@ -1,6 +1,7 @@
 """Processes of their own, in which what takes long to import is there already, and nothing that a test has made."""
 
 import multiprocessing
+import os
 import re
 import runpy
 import sys
@@ -8,6 +9,7 @@ import time
 from pathlib import Path
 
 from merging.disk import checkpoints
+from merging.load import gguf, loading
 
 CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(
@@ -39,6 +41,19 @@ def slow_merge(sources, destination):
     checkpoints.average_stored = slowly(checkpoints.average_stored, 0.01)
     Path.rename = slowly(Path.rename, 0.3)
     checkpoints.merge_checkpoints(sources, [0.5, 0.5], destination, overwrite=True)
+
+
+def killed_merge(sources, destination):
+    """A merge that ends as if it was killed, before the first tensor is written."""
+    checkpoints.average_stored = lambda *arguments: os._exit(9)
+    checkpoints.merge_checkpoints(sources, [0.5, 0.5], destination)
+
+
+def killed_conversion(file, home):
+    """A conversion of a GGUF file that ends as if it was killed, before its numbers are made."""
+    gguf.constants.HF_HOME = home
+    gguf.AutoModelForCausalLM.from_pretrained = lambda *arguments, **options: os._exit(9)
+    loading.load_models({"m": file}, device="cpu")
 
 
 def run(function, *arguments):

@@ -63,6 +63,9 @@ def write_checkpoints(folder):
     # Of the old versions that wrote these files, clippy's kept a mask in global layers only, beer's in all.
     _write_bin(folders[CLIPPY], _finetuned(base, seed=1, rows=WORDS + 4), masked_layers=(0, 2))
     _write_bin(folders[BEER], _finetuned(base, seed=2, rows=WORDS), masked_layers=(0, 1, 2, 3), typical_p=0.9)
+    (folders[BEER] / "additional_chat_templates").mkdir()
+    for name in ("chat_template.jinja", "additional_chat_templates/tool_use.jinja"):
+        (folders[BEER] / name).write_text(f"{{{{ messages }}}} of {name}")
     for path in folders.values():
         (path / "generation_config.json").unlink(missing_ok=True)  # newer than all three
 

@@ -12,6 +12,7 @@ from tqdm.auto import tqdm
 from merging.averaging import average_into
 from merging.checks import (
     check_configs,
+    check_names,
     check_selection,
     check_values,
     check_weights,
@@ -21,12 +22,15 @@ from merging.checks import (
 )
 from merging.disk.card import describe_merge
 from merging.disk.companions import copy_companions, tidy_config
-from merging.disk.folders import check_apart, whole_folder
+from merging.disk.folders import check_apart, check_space, whole_folder
 from merging.disk.sources import as_transformers_writes, check_written
-from merging.disk.stored import CODES, DTYPES, header_bytes, stored_tensors
+from merging.disk.stored import header_bytes, stored_tensors
 from merging.errors import LoadError, MergeError
 from merging.load.files import read_config, unreadable
+from merging.load.kinds import CODES, DTYPES
+from merging.load.layout import no_language
 from merging.load.loading import find_folder
+from merging.load.reading import stored_dtype
 
 PIECE = 1 << 18  # numbers read of each source at a time: a megabyte in float32
 MAX_SHARD_SIZE = "50GB"  # as save_pretrained
@@ -41,28 +45,28 @@ def merge_checkpoints(
     averaged, the others are the first source's. The weights in destination are byte for byte what save_pretrained
     writes for the merge in memory; config, tokenizer and generation settings are the first source's. Half precision
     is averaged in float32 and rounded once. dtype: what to save in, for example "bfloat16"; None keeps the first
-    source's, with a warning where the others differ. destination appears when it is complete; overwrite=True replaces
-    an older one only then. Returns destination as a Path. Raises MergeError, LoadError, FileExistsError, OSError (disk
-    full). Source: arXiv 2203.05482.
+    source's, tensor by tensor, with a warning where the others differ. destination appears when it is complete;
+    overwrite=True replaces an older one only then. Returns destination as a Path. Raises MergeError, LoadError,
+    FileExistsError, OSError (disk full). Source: arXiv 2203.05482.
     """
     found = [find_folder(f"source {i}", source) for i, source in enumerate(sources, 1)]
     weights, destination = check_weights(weights, len(found)), Path(destination).expanduser()
     before = [modified(folder) for folder in found]
     check_apart(destination.resolve(), found)
-    with as_transformers_writes(found, destination) as folders:
+    with whole_folder(destination, found, overwrite) as partial, as_transformers_writes(found, partial) as folders:
         tensors = [stored_tensors(folder) for folder in folders]
         check_checkpoints(folders, tensors, dtype)
         names = check_selection(names, tensors[0])
         merged = {name: tensor._replace(dtype=CODES[dtype]) if dtype else tensor for name, tensor in tensors[0].items()}
-        size = sum(tensor.nbytes for tensor in merged.values())
-        with whole_folder(destination, found, overwrite, size) as partial:
-            copy_companions(folders[0], partial)
-            tidy_config(partial, dtype if merged != tensors[0] else None)
-            types = {name: DTYPES[tensor.dtype] for name, tensor in merged.items()}
-            describe_merge(partial, sources, weights, names, types)
-            write_weights(partial, merged, tensors, weights, names, max_shard_size)
-            check_written(partial)
-            check_unchanged(found, before)
+        check_space(partial, sum(tensor.nbytes for tensor in merged.values()))
+        copy_companions(folders[0], partial)
+        told = stored_dtype(read_config(folders[0]), {name: tensor.dtype for name, tensor in merged.items()})
+        tidy_config(partial, str(told).removeprefix("torch."))
+        types = {name: DTYPES[tensor.dtype] for name, tensor in merged.items()}
+        describe_merge(partial, sources, weights, names, types)
+        write_weights(partial, merged, tensors, weights, names, max_shard_size)
+        check_written(partial)
+        check_unchanged(found, before)
     return destination
 
 
@@ -74,6 +78,8 @@ def check_checkpoints(folders, tensors, dtype=None):
         )
     configs = [read_config(folder) for folder in folders]
     first = tensors[0]
+    if why := no_language("Source 1", configs[0]):
+        raise MergeError(why)
     for i, (config, other) in enumerate(zip(configs[1:], tensors[1:]), 2):
         if type(config) is not type(configs[0]):
             raise MergeError(
@@ -82,13 +88,7 @@ def check_checkpoints(folders, tensors, dtype=None):
             )
         check_configs(configs[0], config, i)
         say_settings(configs[0], config, i)
-        for here, there, where, lacks in ((first, other, 1, i), (other, first, i, 1)):
-            extra = sorted(set(here) - set(there))
-            if extra:
-                raise MergeError(
-                    f"{extra[0]} (shape {here[extra[0]].shape}) is in source {where} but not in source {lacks}. "
-                    "Merge checkpoints with the same tensors."
-                )
+        check_names(first, other, i, "source")
         for name, tensor in first.items():
             if other[name].shape != tensor.shape:
                 raise MergeError(shape_message(name, tensor.shape, other[name].shape, i))

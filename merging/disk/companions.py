@@ -96,15 +96,8 @@ def is_as_stored(tokenizer):
         stored = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
     except Exception:
         return False
-    return all(
-        of(stored) == of(tokenizer)
-        for of in (
-            lambda each: each.get_vocab(),
-            lambda each: each.special_tokens_map,
-            lambda each: each.chat_template,
-            lambda each: getattr(each, "extra_special_tokens", None),
-        )
-    )
+    words = lambda each: (each.get_vocab(), each.special_tokens_map, getattr(each, "extra_special_tokens", None))
+    return words(stored) == words(tokenizer) and stored.chat_template == tokenizer.chat_template
 
 
 def tidy_config(folder, dtype=None):

@@ -18,7 +18,7 @@ FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @contextmanager
-def whole_folder(destination, sources, overwrite, nbytes):
+def whole_folder(destination, sources, overwrite):
     """A temporary folder to write into; it becomes destination when the with block ends well, and vanishes if not.
 
     sources: what is read meanwhile, folders and files among them. An older destination is replaced at the end, if
@@ -32,9 +32,10 @@ def whole_folder(destination, sources, overwrite, nbytes):
     try:
         destination.parent.mkdir(parents=True, exist_ok=True)
         with only_one(destination):
-            settle(old, destination)  # what an earlier run left that was killed
+            put_back(old, destination)  # what an earlier run left that was killed
+            remove(old)
             remove(partial)
-            check_destination(destination, overwrite, nbytes)
+            check_destination(destination, overwrite)
             before = identity(destination)
             try:
                 partial.mkdir()
@@ -64,12 +65,6 @@ def resolved(destination):
         return Path(destination).expanduser().resolve()
     except (OSError, RuntimeError):
         raise OSError(f"{destination} leads nowhere, or to itself. Choose another destination.") from None
-
-
-def settle(old, destination):
-    """Put the old folder back if its place is empty, else remove it. Raises OSError."""
-    put_back(old, destination)
-    remove(old)
 
 
 def put_back(old, destination):
@@ -124,8 +119,8 @@ def check_apart(destination, sources):
             )
 
 
-def check_destination(destination, overwrite, nbytes):
-    """Refuse a destination that exists already, or a disk with too little space."""
+def check_destination(destination, overwrite):
+    """Refuse a destination that exists already."""
     if destination.exists() and not (overwrite and destination.is_dir()):
         raise FileExistsError(
             f"{destination} exists. Choose another destination"
@@ -133,10 +128,14 @@ def check_destination(destination, overwrite, nbytes):
         )
     if destination.exists() and any(destination.iterdir()) and not list(destination.glob("*config.json")):
         raise FileExistsError(f"{destination} holds no model, and is not replaced. Choose another destination.")
-    free, needed = shutil.disk_usage(destination.parent).free, nbytes + 10e6
+
+
+def check_space(partial, nbytes):
+    """Raise OSError if the disk has too little space for what will be written into a folder."""
+    free, needed = shutil.disk_usage(partial).free, nbytes + 10e6
     if free < needed:
         raise OSError(
-            f"The merge needs {in_words(needed)} in {destination.parent}, where {in_words(free)} are free. Free space "
+            f"The merge needs {in_words(needed)} in {partial.parent}, where {in_words(free)} are free. Free space "
             "there, or choose another destination."
         )
 

@@ -5,11 +5,10 @@ from pathlib import Path
 from merging.checks import check_selection, check_weights
 from merging.disk.card import describe_merge
 from merging.disk.companions import write_companions
-from merging.disk.folders import whole_folder
-from merging.disk.sources import check_written, state_in
-from merging.disk.stored import CODES, DTYPES
+from merging.disk.folders import check_space, whole_folder
+from merging.disk.sources import check_written, state_to_save
 from merging.errors import MergeError
-from merging.load.kinds import stored_types
+from merging.load.kinds import CODES, DTYPES, stored_types
 from merging.load.layout import disk_names
 from merging.load.quiet import quiet
 from merging.tensors import named_weights, unwrapped
@@ -22,18 +21,17 @@ def save_merge(
 
     sources, weights, names: what was merged, as in merge_checkpoints. For the card, scores: text -> number, what was
     measured; notes: sentences, for example those of preflight. dtype: what to save in, for example "bfloat16"; None is
-    the dtype that the first model was stored in. Config, generation settings, code files and licence are those of the
-    folder that the first model was loaded from, the tokenizer the one given. destination appears when it is complete
-    and checked; overwrite=True replaces an older one only then. Returns destination as a Path. Raises MergeError,
-    FileExistsError, OSError (disk full).
+    the dtype that the first model was stored in, tensor by tensor. Config, generation settings, code files and licence
+    are those of the folder that the first model was loaded from, the tokenizer the one given. destination appears when
+    it is complete and checked; overwrite=True replaces an older one only then. Returns destination as a Path. Raises
+    MergeError, FileExistsError, OSError (disk full).
     """
     weights, destination, model = check_weights(weights, len(sources)), Path(destination).expanduser(), unwrapped(model)
     tensors = named_weights(model)
     names = check_selection(names, tensors)
-    dtype = saved_dtype(model, dtype)
-    state = state_in(model, dtype)
-    size = sum(state[name].nbytes for name in tensors)
-    with whole_folder(destination, sources, overwrite, size) as partial:
+    state, dtype = state_to_save(model, dtype and saved_dtype(model, dtype)), saved_dtype(model, dtype)
+    with whole_folder(destination, sources, overwrite) as partial:
+        check_space(partial, sum(state[name].nbytes for name in tensors))
         with quiet():  # the names on disk are the model's own, and not those of the wrapper or the version it came from
             model.save_pretrained(partial, state_dict=dict(state))
         write_companions(partial, model, tokenizer, dtype)

@@ -4,18 +4,19 @@ So are adapters (added to their base), weights as .bin, and the names of old ver
 tied output layer that is stored twice, tables of rotary embeddings, `_orig_mod.` from a compiled model.
 """
 
-import math
 import tempfile
 from contextlib import contextmanager
 from pathlib import Path
 
+import torch
+
 from merging.checks import check_result
 from merging.disk.companions import write_companions
-from merging.disk.stored import DTYPES, all_tensors
+from merging.disk.stored import all_tensors
 from merging.errors import MergeError
 from merging.load.files import check_files, read_config
-from merging.load.kinds import is_adapter, model_files
-from merging.load.layout import bare_model, disk_tensors, expected_tensors
+from merging.load.kinds import DTYPES, is_adapter, model_files, stored_types, wrapper_of
+from merging.load.layout import bare_bytes, bare_model, disk_tensors, expected_tensors, names_on_disk
 from merging.load.loading import load_models
 from merging.load.memory import check_memory
 from merging.load.quiet import quiet
@@ -24,17 +25,17 @@ from merging.load.vocabulary import id_settings
 
 
 @contextmanager
-def as_transformers_writes(folders, beside):
-    """The folders, each that is not so replaced by a temporary one beside a destination; a sentence says which and why.
+def as_transformers_writes(folders, partial):
+    """The folders, each that is not so replaced by one in the folder that is written, until the block ends.
 
+    A sentence says which and why. What a killed run leaves goes with its partial folder.
     Raises LoadError if one cannot be loaded.
     """
     reasons = [strange(folder) for folder in folders]
     if not any(reasons):
         yield folders
         return
-    beside.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=beside.parent, prefix=f".{beside.name}.sources.") as place:
+    with tempfile.TemporaryDirectory(dir=partial) as place:
         kept = []
         for i, (folder, why) in enumerate(zip(folders, reasons), 1):
             if why:
@@ -61,33 +62,45 @@ def rewrite(label, folder, place):
     if is_adapter(folder):
         [(model, tokenizer)] = load_models({label: str(folder)}, device="cpu", align=False).values()
     else:
-        stored = all_tensors(folder) if not list(folder.glob("pytorch_model*")) else {}
-        check_memory({str(folder): sum(4 * math.prod(tensor.shape) for tensor in stored.values())})
         try:
             check_files(folder, tokenizer=False)
-            model, tokenizer = read_model(label, folder, "auto"), None
+            check_memory({str(folder): bare_bytes(read_config(folder))})
+            wide = torch.float64 if "F64" in stored_types(folder).values() else torch.float32  # no number is rounded
+            model, tokenizer = read_model(label, folder, wide), None
         except Exception as error:
             raise not_loadable(label, folder, error) from None
     place.mkdir()
-    dtype = model.origin.dtype
     with quiet():
-        model.save_pretrained(place, state_dict=state_in(model, dtype))
-    write_companions(place, model, tokenizer, dtype)
+        model.save_pretrained(place, state_dict=state_to_save(model))
+    write_companions(place, model, tokenizer, model.origin.dtype)
     return place
 
 
-def state_in(model, dtype):
-    """The state dict of a model in another dtype; what is tied stays one tensor, so that it is written once.
+def state_to_save(model, dtype=None):
+    """The state dict of a model in a dtype, None: in that in which its origin stores each tensor.
 
-    Raises MergeError where values do not fit.
+    A tensor by another name than there gets the dtype of most; what is tied stays one tensor, so that it is written
+    once. Raises MergeError where values do not fit.
     """
-    state, cast = {}, {}
+    state, cast, dtypes = {}, {}, {} if dtype else origin_dtypes(model)
+    most = dtype or (model.origin.dtype if hasattr(model, "origin") else None)
     for name, tensor in model.state_dict().items():
         place = (tensor.data_ptr(), tensor.shape) if tensor.numel() else name
         if place not in cast:
-            cast[place] = in_dtype(name, tensor, dtype)
+            cast[place] = in_dtype(name, tensor, dtypes.get(name, most or tensor.dtype))
         state[name] = cast[place]
     return state
+
+
+def origin_dtypes(model):
+    """name -> torch dtype in which a model's origin stores the tensor, where it has more than one dtype, else {}."""
+    origin = getattr(model, "origin", None)
+    stored = stored_types(origin.folder) if origin and origin.folder.is_dir() else {}
+    stored = {name.removeprefix(wrapper_of(stored)): DTYPES[code] for name, code in stored.items() if code in DTYPES}
+    if len(set(stored.values())) < 2:
+        return {}
+    found = {name: {stored.get(each) for each in parts} for name, parts in names_on_disk(model).items()}
+    return {name: dtype for name, (dtype, *others) in found.items() if dtype and not others}
 
 
 def in_dtype(name, tensor, dtype):

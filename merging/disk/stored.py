@@ -10,16 +10,11 @@ import struct
 from pathlib import Path
 from typing import NamedTuple
 
-import torch
 from safetensors import SafetensorError, safe_open
 
 from merging.errors import LoadError, MergeError
 from merging.load.files import check_own, damaged, parse_object, read_index, reason, unreadable
-
-# In the format's order.
-DTYPES = {"F64": torch.float64, "F32": torch.float32, "BF16": torch.bfloat16, "F16": torch.float16}
-
-CODES = {str(dtype).removeprefix("torch."): code for code, dtype in DTYPES.items()}  # "float32" -> "F32"
+from merging.load.kinds import DTYPES
 
 NO_HEADER = "its header is no safetensors header"
 

@@ -16,12 +16,11 @@ from transformers.pytorch_utils import Conv1D
 from merging.checks import is_number
 from merging.errors import LoadError, out_of_memory
 from merging.load.files import SMALL, check_own, has_tokenizer, read_config, read_object, reason
-from merging.load.kinds import CONFIG, is_adapter, stored_types
-from merging.load.limits import first_match
+from merging.load.kinds import CONFIG, stored_types
+from merging.load.limits import bin_tensors, first_match
 from merging.load.memory import does_not_fit
 from merging.load.reading import drop_stale_quantisation
 
-__all__ = ["is_adapter"]
 START, END = "base_model.model.", ".lora_A.weight"  # around the name of a module in an adapter's file
 
 # How the names in a plain adapter end; of a corrected output layer peft saves what it corrects, too.
@@ -60,7 +59,7 @@ def check_plain(label, folder):
     config = adapter_config(label, folder)
     found = [words for setting, words in MORE.items() if config.get(setting)]
     found += ["biases"] if config.get("bias", "none") != "none" else []
-    found += [f"{name}" for name in adapter_names(folder) if not name.endswith(PLAIN)]
+    found += sorted(n for n in stored_types(folder, "adapter_model.safetensors") if not n.endswith(PLAIN))
     if found:
         raise LoadError(
             f"Model {label!r}: {folder} holds {found[0]}: beyond plain LoRA on linear layers. Let peft add it and save "
@@ -69,17 +68,10 @@ def check_plain(label, folder):
         )
 
 
-def adapter_names(folder):
-    """The names of the tensors in an adapter's safetensors file, [] without one."""
-    return sorted(stored_types(folder, "adapter_model.safetensors"))
-
-
 def base_of(label, folder):
     """The folder or Hub id of the base that an adapter names. Raises LoadError."""
-    base, beside = (
-        adapter_config(label, folder).get("base_model_name_or_path"),
-        (f"Give the base beside it: load_models({{'base': ..., {label!r}: ...}})."),
-    )
+    base = adapter_config(label, folder).get("base_model_name_or_path")
+    beside = f"Give the base beside it: load_models({{'base': ..., {label!r}: ...}})."
     if not isinstance(base, str) or not base:
         raise LoadError(f"Model {label!r}: {folder} is an adapter that does not name its base. {beside}")
     if not Path(base).exists() and (not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", base) or base[0] == "."):
@@ -106,6 +98,17 @@ def check_base(label, folder, base):
 def tokenizer_folder(folder, base):
     """Where the tokenizer of an adapter is: in its own folder if that has one, else in the base's."""
     return Path(folder) if has_tokenizer({file.name for file in Path(folder).iterdir()}) else Path(base)
+
+
+def with_template(tokenizer, folder):
+    """The tokenizer of an adapter's base, with the chat template that lies beside the adapter, if one does."""
+    file, settings = Path(folder) / "chat_template.jinja", Path(folder) / "tokenizer_config.json"
+    template = read_object(settings, SMALL).get("chat_template") if settings.is_file() else None
+    template = file.read_text(encoding="utf-8", errors="replace") if file.is_file() else template
+    if isinstance(template, str):
+        tokenizer = copy.deepcopy(tokenizer)
+        tokenizer.chat_template = template
+    return tokenizer
 
 
 def head_name(model):
@@ -207,6 +210,8 @@ def adapter_tensors(label, folder):
     if not list(Path(folder).glob("adapter_model.*")):
         raise LoadError(f"Model {label!r}: {folder} lacks adapter_model.safetensors. Download the adapter again.")
     try:
+        for file in Path(folder).glob("adapter_model.bin"):
+            bin_tensors(file)
         tensors = load_peft_weights(str(folder), device="cpu")
     except Exception as error:
         raise LoadError(

@@ -24,7 +24,7 @@ from transformers import AutoModelForCausalLM
 from merging.errors import LoadError, out_of_memory, printable
 from merging.load.files import check_own, read_tokenizer
 from merging.load.gguf_parts import models_in, one_file, parts_of, refuse_part
-from merging.load.limits import MOST_LAYERS
+from merging.load.limits import MOST_LAYERS, MOST_POSITIONS
 from merging.load.memory import check_memory, does_not_fit, in_words
 from merging.load.quiet import quiet
 from merging.load.reading import check_report
@@ -147,8 +147,9 @@ def check_setting(stream, size, key, kind):
     for _ in range(count if kind == 8 else 0):
         text_at(stream, size)
     content = stream.read(count * BYTES.get(kind, 0))
-    if key.endswith(b".block_count") and int.from_bytes(content, "little") > MOST_LAYERS:
-        raise ValueError(f"it asks for {int.from_bytes(content, 'little'):,} layers")
+    for end, most in ((b".block_count", MOST_LAYERS), (b".context_length", MOST_POSITIONS)):
+        if key.endswith(end) and int.from_bytes(content, "little") > most:
+            raise ValueError(f"it asks for {int.from_bytes(content, 'little'):,} in {end[1:].decode()}")
 
 
 def numbers_at(stream, form):
@@ -191,7 +192,7 @@ def write_whole(label, folder, file):
                 if free < needed:
                     raise OSError(f"{in_words(needed)} are needed and {in_words(free)} are free")
                 partial.mkdir()
-                model, tokenizer = numbers(label, file)
+                model, tokenizer = numbers(label, file, partial)
                 with quiet():
                     model.save_pretrained(partial)
                 tokenizer.save_pretrained(partial)
@@ -226,12 +227,12 @@ def cannot_keep(label, folder, error):
     )
 
 
-def numbers(label, file):
-    """(model in float16, tokenizer) of a GGUF file. Raises LoadError."""
+def numbers(label, file, place):
+    """(model in float16, tokenizer) of a GGUF file; parts become one in a folder, place. Raises LoadError."""
     try:
         # From an empty folder: transformers would also read what lies beside the file, adapters and settings.
         files, opened = parts_of(label, file), lambda part: read(label, part)
-        with quiet(), one_file(files, opened, cache()) as whole, tempfile.TemporaryDirectory() as empty:
+        with quiet(), one_file(files, opened, place) as whole, tempfile.TemporaryDirectory() as empty:
             options = dict(gguf_file=str(whole.resolve()), trust_remote_code=False, output_loading_info=True)
             model, info = AutoModelForCausalLM.from_pretrained(empty, dtype=torch.float16, **options)
             tokenizer = read_tokenizer(empty, gguf_file=str(whole.resolve()))

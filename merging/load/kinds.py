@@ -2,15 +2,21 @@
 
 from pathlib import Path
 
+import torch
 from safetensors import SafetensorError, safe_open
 
 from merging.errors import LoadError
+from merging.load.files import reason
+from merging.load.limits import bin_tensors
 
 CONFIG = "adapter_config.json"
 
 # What wraps a model: a compiled or a data-parallel one puts these words before the name of every tensor.
 WRAPPERS = ("_orig_mod.", "module.")
-FLOATS = {"F64", "F32", "F16", "BF16"}
+
+# The dtypes that can be averaged, by their codes in safetensors files, in that format's order.
+DTYPES = {"F64": torch.float64, "F32": torch.float32, "BF16": torch.bfloat16, "F16": torch.float16}
+CODES = {str(dtype).removeprefix("torch."): code for code, dtype in DTYPES.items()}  # "float32" -> "F32"
 
 
 def model_files(folder):
@@ -46,17 +52,27 @@ def refuse_empty(label, folder, weights=True):
 
 
 def stored_types(folder, file="model.safetensors"):
-    """name -> code of the dtype, as in "BF16", of every tensor in a folder's safetensors files; {} if it has none."""
-    files = [found for found in model_files(folder) if found.suffix == ".safetensors"]
+    """name -> code of the dtype, as in "BF16", of every tensor in a folder's safetensors files, or else .bin files.
+
+    {} if it has none. In .bin files, None stands for what is no float; raises LoadError for one that is damaged, or
+    unpacks to more than it can hold.
+    """
+    files = model_files(folder)
+    files = [found for found in files if found.suffix == ".safetensors"] or files
     if file != "model.safetensors" or (Path(folder) / file).is_file():  # with an index beside it, it is read alone
         files = [Path(folder) / file]
     types = {}
     for file in files:
         try:
-            with safe_open(file, "pt") as opened:
-                types |= {name: opened.get_slice(name).get_dtype() for name in opened.keys()}
+            if file.suffix == ".bin":
+                types |= {name: CODES.get(str(t.dtype).removeprefix("torch.")) for name, t in bin_tensors(file).items()}
+            else:
+                with safe_open(file, "pt") as opened:
+                    types |= {name: opened.get_slice(name).get_dtype() for name in opened.keys()}
         except (SafetensorError, OSError):  # what is wrong with it will be said when it is read
             return {}
+        except Exception as error:
+            raise LoadError(f"{file}: {reason(error)}") from None
     return types
 
 

@@ -29,12 +29,31 @@ def bare_model(config):
         return kind.from_config(own, trust_remote_code=False) if kind is AutoModelForCausalLM else kind(own)
 
 
+def no_language(label, config):
+    """What to say of a model without words (of pictures, or CLIP); "" for one with an embedding of them."""
+    try:
+        unknown = model_class(config) is AutoModelForCausalLM and type(config) not in MODEL_FOR_CAUSAL_LM_MAPPING
+        if not unknown and bare_model(config).get_input_embeddings() is not None:
+            return ""
+    except NotImplementedError:  # of CLIP, which has several
+        pass
+    except Exception:  # what is wrong with it will be said when it is loaded
+        return ""
+    return f"{label} is a {config.model_type}, no model of language as far as its config says. Merge models that write."
+
+
 def bare_tensors(config):
     """name -> tensor without numbers of the model that a configuration describes; {} if it cannot be built."""
     try:
         return dict(bare_model(config).named_parameters())
     except Exception:
         return {}
+
+
+def bare_bytes(config):
+    """Bytes that the model of a configuration takes in float32, its masks and tables too."""
+    model = bare_model(config)
+    return 4 * sum(p.numel() for p in model.parameters()) + sum(b.nbytes for b in model.buffers())
 
 
 def disk_tensors(model):
@@ -54,6 +73,12 @@ def expected_tensors(config):
         return disk_tensors(bare_model(config))
     except Exception:
         return {}
+
+
+def names_on_disk(model):
+    """name -> the names on disk of what is made of each of a model's tensors alone."""
+    empty = {name: tensor.to("meta") for name, tensor in model.state_dict().items()}
+    return {name: list(revert_weight_conversion(model, {name: tensor})) for name, tensor in empty.items()}
 
 
 def disk_names(model, names):

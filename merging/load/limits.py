@@ -5,12 +5,16 @@ before anybody can look at it; a pattern of 20 characters can take longer than t
 """
 
 import time
+import zipfile
 
 import regex
+import torch
 
 MOST_LAYERS = 1_000  # of a configuration: the deepest models have some hundreds
 MANY = 100_000  # of what a configuration makes a list of
+MOST_POSITIONS = 2**24  # tokens that a model sees at once: the longest contexts have 10 million
 COUNTED = regex.compile(r"layer|block|depth|label|expert|head|attention_types|pattern")  # words for such things
+POSITIONS = regex.compile(r"position|n_ctx|context|seq(uence)?_len")
 IMPLEMENTATIONS = ("attn_implementation", "_attn_implementation", "experts_implementation", "_experts_implementation")
 PATIENCE = 2.0  # seconds for all the patterns of a file
 
@@ -29,14 +33,31 @@ def leaves(settings):
 
 
 def excess(settings):
-    """(key, number) of a number beyond MANY in nested settings, under a key that counts things; or None."""
-    counts = ((key, value) for key, value in leaves(settings) if COUNTED.search(key) and "size" not in key)
-    return next((pair for pair in counts if isinstance(pair[1], (int, float)) and pair[1] > MANY), None)
+    """(key, number) of a number in nested settings that is beyond what its key may count; or None."""
+    numbers = ((key, value) for key, value in leaves(settings) if isinstance(value, (int, float)) and "size" not in key)
+    beyond = lambda key, n: n > MANY and COUNTED.search(key) or n > MOST_POSITIONS and POSITIONS.search(key)
+    return next((pair for pair in numbers if beyond(*pair)), None)
 
 
 def kernel(settings):
     """The code on the Hub that nested settings ask for as their implementation of attention or experts, or None."""
     return next((value for key, value in leaves(settings) if key in IMPLEMENTATIONS and "/" in str(value)), None)
+
+
+def bin_tensors(file):
+    """name -> tensor without numbers of a .bin file. Raises ValueError if they would take more than the file has bytes.
+
+    Its numbers may be compressed, and a tensor may be one number that is repeated. Raises what torch does, too.
+    """
+    size, unpacked = file.stat().st_size, 0
+    if zipfile.is_zipfile(file):
+        with zipfile.ZipFile(file) as content:
+            unpacked = sum(entry.file_size for entry in content.infolist())
+    found = torch.load(file, map_location="meta", weights_only=True) if unpacked <= size else {}
+    tensors = {name: t for name, t in found.items() if isinstance(t, torch.Tensor)} if isinstance(found, dict) else {}
+    if unpacked > size or any(t.numel() * t.element_size() > size for t in tensors.values()):
+        raise ValueError(f"it stands for more numbers than its {size:,} bytes can hold: take another release")
+    return tensors
 
 
 def first_match(patterns, names):

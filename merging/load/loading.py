@@ -1,6 +1,7 @@
 """From a family's name, a folder or a Hub id to models with their tokenizers, ready to be merged."""
 
 import copy
+import glob
 import os
 import re
 from pathlib import Path
@@ -14,13 +15,21 @@ from huggingface_hub.utils import parse_hf_uri
 from transformers import GPTNeoForCausalLM
 
 from merging.errors import LoadError, enough_memory
-from merging.load.adapters import base_of, check_base, merge_adapter, tokenizer_folder, untie_all
+from merging.load.adapters import base_of, check_base, merge_adapter, tokenizer_folder, untie_all, with_template
 from merging.load.device import check_device, get_device, seeded
-from merging.load.files import PACKED, check_files, check_tokenizer, has_tokenizer, read_config, read_tokenizer
+from merging.load.files import (
+    PACKED,
+    TEMPLATES,
+    check_files,
+    check_tokenizer,
+    has_tokenizer,
+    read_config,
+    read_tokenizer,
+)
 from merging.load.gguf import Packaged, dequantised, gguf_file, package_file
 from merging.load.kinds import CONFIG, is_adapter, refuse_empty
-from merging.load.layout import bare_tensors
-from merging.load.memory import check_memory, does_not_fit, float32_bytes
+from merging.load.layout import bare_bytes
+from merging.load.memory import check_memory, does_not_fit
 from merging.load.quiet import quiet
 from merging.load.reading import not_loadable, own_generation, read_model, settle, stop_tokens
 from merging.load.vocabulary import align_vocabularies, check_align
@@ -85,7 +94,7 @@ def _needed(folder, base):
     folder = base if base and is_adapter(folder) else folder
     try:
         check_files(folder)
-        return float32_bytes(bare_tensors(read_config(folder)))
+        return bare_bytes(read_config(folder))
     except Exception:  # what is wrong with it will be said when it is loaded
         return 0
 
@@ -95,14 +104,15 @@ def _load_base(label, folder, device):
     name = f"base of {label}"
     place = find_folder(name, base_of(label, folder))
     check_base(label, folder, place)
+    check_memory({f"{name} ({place})": _needed(place, None)}, device=device)
     return _load(name, place, device)
 
 
 def add_adapter(label, folder, base):
-    """The base with an adapter added, and the adapter's own tokenizer and stop token if it has them."""
+    """The base with an adapter added, and the adapter's own tokenizer and stop token, or template, if it has them."""
     model, place = merge_adapter(label, folder, base.model), tokenizer_folder(folder, base.model.name_or_path)
     if place != Path(folder):
-        return LoadedModel(model, base.tokenizer)
+        return LoadedModel(model, with_template(base.tokenizer, folder))
     check_tokenizer(place)
     tokenizer = read_tokenizer(place)
     generation = own_generation(place) or copy.deepcopy(model.origin.generation)
@@ -248,6 +258,7 @@ def _download(label, hub_id, revision, weights):
     """The folder with what is needed of a model on the Hub, downloaded. Raises LoadError."""
     files = _names_on_hub(label, hub_id, revision)
     bins = "adapter_model.bin" if CONFIG in files else "pytorch_model*.bin"
+    others = {f"{glob.escape(file.partition('/')[0])}/*" for file in files if "/" in file} - {f"{TEMPLATES}/*"}
     extra = ["*.py"] + (["adapter_model*"] if CONFIG in files else [])  # code is kept beside the weights, and never run
     kind = "*.safetensors" if any("/" not in f and f.endswith(".safetensors") for f in files) else bins
     level = hub_logging.get_verbosity()
@@ -257,7 +268,7 @@ def _download(label, hub_id, revision, weights):
             snapshot_download(
                 hub_id,
                 revision=revision,
-                ignore_patterns=["*/*", "consolidated*"],
+                ignore_patterns=[*others, "*/*/*", "consolidated*"],
                 allow_patterns=[*TOKENIZER_FILES, *extra, *([kind] if weights else [])],
             )
         )

@@ -4,11 +4,11 @@ from typing import NamedTuple
 
 from merging.checks import ARCHITECTURE, config_setting, other_settings
 from merging.errors import LoadError, printable
-from merging.load.adapters import adapter_config, base_of, check_plain, tokenizer_folder
+from merging.load.adapters import adapter_config, base_of, check_plain, tokenizer_folder, with_template
 from merging.load.files import check_files, read_config, read_tokenizer, reason
 from merging.load.gguf import cache
 from merging.load.kinds import is_adapter, stored_types
-from merging.load.layout import bare_tensors
+from merging.load.layout import bare_tensors, no_language
 from merging.load.loading import find_folder
 from merging.load.memory import float32_bytes, in_words
 from merging.load.reading import QUANTISED, drop_stale_quantisation
@@ -42,7 +42,7 @@ def preflight(sources):
     """
     configs, tokenizers, refusals, notes = {}, {}, [], []
     for label, source in sources.items():
-        folder = words_at = find_folder(label, source, weights=False)
+        folder = words_at = own = find_folder(label, source, weights=False)
         if is_adapter(folder):
             base, note = _base_folder(label, folder, sources)
             notes.append(note)
@@ -50,16 +50,16 @@ def preflight(sources):
         elif folder.parent == cache():
             notes.append(f"{label} is read from GGUF codes: the rounding of its numbers to a few bits is part of it.")
         configs[label], tokenizers[label] = _config_and_tokenizer(label, folder, words_at)
-        if config_setting(configs[label], "vocab_size") is None:
-            refusals.append(f"{label} is a {configs[label].model_type}, no model of language. Merge models that write.")
+        if own != words_at:
+            tokenizers[label] = with_template(tokenizers[label], own)
+        refusals += [why] if (why := no_language(label, configs[label])) else []
         if getattr(configs[label], "quantization_config", None) and words_at == folder:
             drop_stale_quantisation(label, configs[label], stored_types(folder))
         if getattr(configs[label], "quantization_config", None):
-            adapter = is_adapter(find_folder(label, source, weights=False))
             refusals.append(
                 f"The base of {label} is quantised: nothing can be added to its codes. Give the base's release in "
                 "bfloat16 or float32 beside it, as base."
-                if adapter
+                if is_adapter(own)
                 else f"{label} {QUANTISED}"
             )
     first, tensors = next(iter(configs), None), {label: bare_tensors(config) for label, config in configs.items()}

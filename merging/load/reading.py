@@ -11,9 +11,9 @@ import torch
 from transformers import GenerationConfig
 
 from merging.errors import LoadError, out_of_memory
-from merging.load.files import SMALL, read_config, read_object, reason
-from merging.load.kinds import CONFIG, FLOATS, stored_types, wrapper_of
-from merging.load.layout import expected_tensors, model_class
+from merging.load.files import SMALL, asks_for_code, read_config, read_object, reason
+from merging.load.kinds import CONFIG, DTYPES, stored_types, wrapper_of
+from merging.load.layout import expected_tensors, model_class, no_language
 from merging.load.memory import does_not_fit
 from merging.load.quiet import quiet
 
@@ -45,6 +45,8 @@ def read_model(label, folder, dtype=torch.float32):
     drop_stale_quantisation(label, config, types)
     if getattr(config, "quantization_config", None):
         raise LoadError(f"Model {label!r}: {folder} {QUANTISED}")
+    if why := no_language(f"Model {label!r}", config):
+        raise LoadError(asks_for_code(folder) if getattr(config, "auto_map", None) else why)
     stored = stored_dtype(config, types)
     generation = own_generation(folder, config)
     forget_sampling(config)
@@ -109,15 +111,14 @@ def check_report(label, folder, info, constants=()):
 
 def stored_dtype(config, types):
     """The dtype of a checkpoint: that of most of its tensors, else what the config says, else float32."""
-    names = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
-    found = [names[code] for code in types.values() if code in names]
+    found = [DTYPES[code] for code in types.values() if code in DTYPES]
     told = getattr(config, "dtype", None)
-    return max(set(found), key=found.count) if found else told if isinstance(told, torch.dtype) else torch.float32
+    return max(DTYPES.values(), key=found.count) if found else told if isinstance(told, torch.dtype) else torch.float32
 
 
 def drop_stale_quantisation(label, config, types):
     """Take a quantisation out of a config if the stored numbers are no codes: all tensors of the model, as floats."""
-    if not getattr(config, "quantization_config", None) or not types or not set(types.values()) <= FLOATS:
+    if not getattr(config, "quantization_config", None) or not types or not set(types.values()) <= set(DTYPES):
         return
     plain = copy.deepcopy(config)
     del plain.quantization_config

@@ -6,18 +6,13 @@ import os
 import subprocess
 import sys
 import warnings
-from pathlib import Path
 
 import torch
 
-CHILD = Path(__file__).with_name("template.py")
+from merging.load.reading import stop_tokens
+from merging.paths import ROOT
+
 PATIENCE = 60  # seconds by the clock for the child, which needs one; on a busy machine many
-
-
-def is_templated(tokenizer, text):
-    """True if a text begins as the tokenizer's chat template does, or with the token that begins a text."""
-    begins = lambda start: bool(start) and text.startswith(start)
-    return begins(tokenizer.bos_token) or any(map(begins, template_starts(tokenizer)))
 
 
 def template_starts(tokenizer):
@@ -40,9 +35,8 @@ def template_starts(tokenizer):
 def rendered(job):
     """The starts that the child finds for a job, or None if it reaches one of its limits."""
     try:
-        command = [sys.executable, "-P", "-W", "ignore", str(CHILD)]
-        done = subprocess.run(command, input=job.encode(), capture_output=True, timeout=PATIENCE)
-        return json.loads(done.stdout)
+        command, options = [sys.executable, "-m", "merging.measure.template"], dict(capture_output=True, cwd=ROOT)
+        return json.loads(subprocess.run(command, input=job.encode(), timeout=PATIENCE, **options).stdout)
     except (OSError, ValueError, subprocess.TimeoutExpired):
         return None
 
@@ -50,11 +44,13 @@ def rendered(job):
 def encode(tokenizer, text, chat=None):
     """The tokens of a text as a list, with the tokenizer's special tokens unless they are in the text already.
 
-    chat: whether apply_chat_template wrote the text; None finds out by how it begins.
+    chat: whether apply_chat_template wrote the text; None finds out by how it begins: with the token that begins a
+    text, or as the chat template does.
     """
+    begins = lambda start: bool(start) and text.startswith(start)
     bare, whole = (tokenizer(text, add_special_tokens=add, verbose=False)["input_ids"] for add in (False, True))
     if chat is None:
-        chat = bare != whole and is_templated(tokenizer, text)
+        chat = bare != whole and (begins(tokenizer.bos_token) or any(map(begins, template_starts(tokenizer))))
     return bare if chat else whole
 
 
@@ -77,8 +73,7 @@ def continuation(tokenizer, ids, given):
 
 def stops(model, tokenizer):
     """The tokens that end a text, as a list: those of the model's generation settings and the tokenizer's own."""
-    own = getattr(getattr(model, "generation_config", None), "eos_token_id", None)
-    own = [] if own is None else list(own) if isinstance(own, list | tuple) else [own]
+    own = stop_tokens(model.generation_config) if getattr(model, "generation_config", None) else []
     return [*dict.fromkeys([*own, *([] if tokenizer.eos_token_id is None else [tokenizer.eos_token_id])])]
 
 

@@ -27,7 +27,16 @@ from small import (
     write_tokenizer,
 )
 from tokenizers import processors
-from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig, LlamaForSequenceClassification
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    CLIPVisionConfig,
+    GenerationConfig,
+    LlamaConfig,
+    LlamaForSequenceClassification,
+    LlavaConfig,
+    LlavaForConditionalGeneration,
+)
 
 from helpers import generate_text, generate_texts, load_models, merge_models
 from lessons.views.explorers import alpha_explorer, predict_then_reveal
@@ -349,6 +358,81 @@ ODD_NAMES = {
 }
 
 
+def write_llava(folder, seed):
+    """A folder with a random model that sees pictures."""
+    torch.manual_seed(seed)
+    part = dict(hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16)
+    vision, text = CLIPVisionConfig(**part, image_size=8, patch_size=4), LlamaConfig(**part | OWN)
+    config = LlavaConfig(vision_config=vision, text_config=text, image_token_index=5)
+    LlavaForConditionalGeneration(config).save_pretrained(folder)
+    return write_tokenizer(folder)
+
+
+OLD_PREFIXES = {
+    "as transformers writes them": lambda n: n,
+    "with the vision model's own": lambda n: n.replace("vision_tower.", "vision_tower.vision_model."),
+    "those in memory": lambda n: (
+        n.replace("language_model.lm_head", "lm_head")
+        if "lm_head" in n
+        else "model." + n.replace("model.model", "model")
+    ),
+}
+
+
+@pytest.mark.parametrize("rename", OLD_PREFIXES.values(), ids=OLD_PREFIXES)
+def test_prefixes_of_models_that_see_pictures_are_read_on_disk_as_in_memory(rename, tmp_path, capsys):
+    sources = [write_llava(tmp_path / str(seed), seed) for seed in (0, 1)]
+    read = LlavaForConditionalGeneration.from_pretrained
+    expected = plain_average([read(source) for source in sources], [0.25, 0.75])
+    rewritten(sources[1], lambda t: {rename(n): v for n, v in t.items()})
+    _, *folders = saved_both_ways(dict(zip(("first", "second"), sources)), tmp_path, 0.25)
+    assert bytes_of(folders[0]) == bytes_of(folders[1])
+    for folder in folders:
+        model, info = read(folder, output_loading_info=True)
+        assert not any(info.values()) and largest_difference(model, expected) < 1e-6
+
+
+def norms_apart(tensors):
+    """Tensors in bfloat16, but those of norms as they are."""
+    return {name: tensor if "norm" in name else tensor.bfloat16() for name, tensor in tensors.items()}
+
+
+@pytest.mark.parametrize("told", ["bfloat16", "float32"])
+@pytest.mark.parametrize("name", ["llama", "llama-tied", "mixtral"])
+def test_each_tensor_is_saved_in_the_dtype_that_the_first_model_stores_it_in(name, told, tmp_path):
+    sources = [rewritten(write_own(tmp_path / str(seed), name, seed), norms_apart) for seed in (0, 1)]
+    edit_config(sources[0], dtype=told)  # it may be wrong: what is stored counts
+    merged, *folders = saved_both_ways(dict(zip(("first", "second"), sources)), tmp_path)
+    assert bytes_of(folders[0]) == bytes_of(folders[1])
+    for folder in folders:
+        stored, config = load_file(folder / "model.safetensors"), json.loads((folder / "config.json").read_text())
+        dtypes = {n: t.dtype for n, t in load_file(sources[0] / "model.safetensors").items()}
+        assert {n: t.dtype for n, t in stored.items()} == dtypes and len(set(dtypes.values())) == 2
+        assert config["dtype"] == "bfloat16"
+        assert torch.equal(plain(folder, torch.float32)[0].model.norm.weight, merged.model.norm.weight)
+    folder = save_merge(
+        merged, AutoTokenizer.from_pretrained(sources[0]), tmp_path / "m", sources, [0.5, 0.5], dtype="bfloat16"
+    )
+    assert {t.dtype for t in load_file(folder / "model.safetensors").values()} == {torch.bfloat16}
+
+
+def test_a_data_parallel_object_and_what_torch_saves_of_it(tmp_path, capsys):
+    """`module.` before every name, in a .bin file, and dtypes that differ."""
+    sources = [write_own(tmp_path / str(seed), "llama", seed) for seed in (0, 1)]
+    for source in sources:
+        wrapped = torch.nn.DataParallel(plain(source)[0])
+        rewritten(source, lambda _: norms_apart(wrapped.state_dict()), keep=())
+        assert "module.lm_head.weight" in torch.load(source / "pytorch_model.bin")
+    merged, *folders = saved_both_ways(dict(zip(("first", "second"), sources)), tmp_path)
+    tokenizer = AutoTokenizer.from_pretrained(sources[0])
+    folders.append(save_merge(torch.nn.DataParallel(merged), tokenizer, tmp_path / "m", sources, [0.5, 0.5]))
+    assert "are named module.... because a wrapper was saved" in capsys.readouterr().out
+    assert bytes_of(folders[0]) == bytes_of(folders[1]) == bytes_of(folders[2])
+    model, info = AutoModelForCausalLM.from_pretrained(folders[0], dtype=torch.float32, output_loading_info=True)
+    assert not any(info.values()) and torch.equal(model.model.norm.weight, merged.model.norm.weight)
+    assert {t.dtype for t in load_file(folders[0] / "model.safetensors").values()} == {torch.float32, torch.bfloat16}
+
+
 @pytest.mark.parametrize("which", [(0,), (1,), (0, 1)], ids=str)
 @pytest.mark.parametrize("odd", ODD_NAMES)
 def test_names_of_other_versions_are_read_on_disk_as_in_memory(odd, which, tmp_path, capsys):
@@ -545,6 +629,22 @@ def test_an_adapter_brings_its_own_tokenizer_template_and_stop_token(tmp_path):
     assert model.generation_config.eos_token_id == [290, 0, 291]
     model, own = plain(save_merge(model, own, tmp_path / "m", ["a/a"], [1.0]))
     assert own.chat_template == "{{ messages }}" and model.generation_config.eos_token_id == [290, 0, 291]
+
+
+@pytest.mark.parametrize("file", ["chat_template.jinja", "tokenizer_config.json"])
+def test_an_adapters_template_is_taken_without_a_tokenizer_of_its_own(file, tmp_path):
+    base, mine = write_chat(tmp_path / "base", 0), "{{ messages[0].content }}"
+    lora = write_lora(tmp_path / "lora", base, ["q_proj"])
+    (lora / file).write_text(mine if file.endswith("jinja") else json.dumps({"chat_template": mine}))
+    assert any(
+        "chat templates of first and second differ" in n for n in preflight({"first": base, "second": lora}).notes
+    )
+    model, tokenizer = load_models({"m": lora}, device="cpu")["m"]
+    folders = [save_merge(model, tokenizer, tmp_path / "memory", [lora], [1.0])]
+    folders.append(merge_checkpoints([lora], [1.0], tmp_path / "disk"))
+    for folder in folders:
+        assert plain(folder)[1].chat_template == mine and plain(folder)[1].get_vocab() == tokenizer.get_vocab()
+    assert load_models({"base": base}, device="cpu")["base"].tokenizer.chat_template == CHAT
 
 
 def test_a_quantised_base_is_the_base_that_is_named(tmp_path):

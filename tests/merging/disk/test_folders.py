@@ -10,8 +10,10 @@ from pathlib import Path
 
 import fresh
 import pytest
+import torch
 from safetensors import SafetensorError
-from small import OWN, build, bytes_of, load
+from safetensors.torch import load_file
+from small import OWN, build, bytes_of, load, write_own
 
 from helpers import average_models
 from merging.disk import checkpoints
@@ -20,12 +22,10 @@ from merging.disk.folders import only_one, whole_folder
 from merging.disk.saving import save_merge
 from merging.errors import MergeError
 
-SIZE = 10  # bytes that a test says it will write
-
 
 def write(destination, text="new", overwrite=True):
     """A folder with a configuration and one file."""
-    with whole_folder(destination, [], overwrite, SIZE) as partial:
+    with whole_folder(destination, [], overwrite) as partial:
         (partial / "config.json").write_text("{}")
         (partial / "file").write_text(text)
 
@@ -107,6 +107,21 @@ def test_what_a_killed_run_left_between_its_two_renames_is_put_back_first(tmp_pa
     assert names(tmp_path) == ["m"] and (tmp_path / "m" / "file").read_text() == "old"
 
 
+def test_what_a_killed_merge_wrote_of_its_sources_is_swept(tmp_path):
+    sources = [write_own(tmp_path / str(seed), "llama", seed) for seed in (0, 1)]
+    for source in sources:
+        torch.save(load_file(source / "model.safetensors"), source / "pytorch_model.bin")
+        (source / "model.safetensors").unlink()
+    process = fresh.CONTEXT.Process(target=fresh.killed_merge, args=(sources, tmp_path / "merged"))
+    process.start()
+    process.join()
+    assert process.exitcode == 9 and len(list(tmp_path.glob(".merged.*/*/*/model.safetensors"))) == 2
+    merge_checkpoints(sources, [0.5, 0.5], tmp_path / "merged")
+    assert names(tmp_path) == ["0", "1", "merged"] and not [
+        file for file in (tmp_path / "merged").iterdir() if file.is_dir()
+    ]
+
+
 # --- what the system refuses ------------------------------------------------------------------------------------
 
 
@@ -146,7 +161,7 @@ def test_a_full_disk(tmp_path, error):
     with pytest.raises(
         OSError, match="m could not be written .No space left on device., .* Free space there"
     ) as caught:
-        with whole_folder(tmp_path / "m", [], True, SIZE):
+        with whole_folder(tmp_path / "m", [], True):
             raise error
     assert caught.value.errno == errno.ENOSPC
     assert names(tmp_path) == ["m"] and (tmp_path / "m" / "file").read_text() == "old"
@@ -255,7 +270,7 @@ def test_a_folder_that_appears_during_a_merge_stays(tmp_path, overwrite, before)
     if before and overwrite:
         write(tmp_path / "m", "old")
     with pytest.raises(FileExistsError, match="m appeared while the merge was written, and is not touched"):
-        with whole_folder(tmp_path / "m", [], overwrite, SIZE) as partial:
+        with whole_folder(tmp_path / "m", [], overwrite) as partial:
             (partial / "file").write_text("new")
             if (tmp_path / "m").exists():
                 (tmp_path / "m").rename(tmp_path / "saved")
@@ -267,7 +282,7 @@ def test_a_folder_that_appears_during_a_merge_stays(tmp_path, overwrite, before)
 
 def test_a_folder_that_vanishes_during_a_merge_is_no_obstacle(tmp_path):
     write(tmp_path / "m", "old")
-    with whole_folder(tmp_path / "m", [], True, SIZE) as partial:
+    with whole_folder(tmp_path / "m", [], True) as partial:
         (partial / "file").write_text("new")
         shutil.rmtree(tmp_path / "m")
     assert names(tmp_path) == ["m"] and (tmp_path / "m" / "file").read_text() == "new"
@@ -283,7 +298,7 @@ def test_a_source_is_a_source_in_any_spelling(tmp_path, monkeypatch, source, des
     (tmp_path / "home" / "m.gguf").symlink_to("m/part/file")
     (tmp_path / "link").symlink_to("home/m")
     with pytest.raises(MergeError, match="lie within each other"):
-        with whole_folder(destination, ["owner/name", source], True, SIZE):
+        with whole_folder(destination, ["owner/name", source], True):
             pass
     assert (tmp_path / "home" / "m" / "part" / "file").read_text() == "old"
 

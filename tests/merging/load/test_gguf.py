@@ -4,6 +4,7 @@ import shutil
 import threading
 from types import SimpleNamespace
 
+import fresh
 import numpy
 import pytest
 import torch
@@ -236,6 +237,17 @@ def test_parts_are_read_as_one_model_and_a_missing_one_is_named(small, tmp_path,
     with pytest.raises(LoadError, match="one of 3 parts of a model, and small-00003-of-00003.gguf is not beside it"):
         load_models({"m": tmp_path / "parts"}, device="cpu")
     assert sorted(place.name for place in cache.iterdir()) == kept
+
+
+def test_what_a_killed_conversion_of_parts_joined_is_swept(small, tmp_path, cache):
+    (tmp_path / "parts").mkdir()
+    files = split(small[0], tmp_path / "parts")
+    process = fresh.CONTEXT.Process(target=fresh.killed_conversion, args=(files[0], str(tmp_path / "cache")))
+    process.start()
+    process.join()
+    assert process.exitcode == 9 and len(list(cache.rglob("whole.gguf"))) == 1
+    load_models({"m": small[0]}, device="cpu")  # another model is enough
+    assert not list(cache.rglob("whole.gguf")) and len(list(cache.iterdir())) == 1
 
 
 def header_only(path, **fields):

@@ -35,6 +35,7 @@ def describe(loaded):
     text = "def grüße(name):\\n    print(name)"
     ids = tokenizer(text)["input_ids"]
     return dict(rows=len(rows), tied=rows.data_ptr() == head.data_ptr(), training=model.training,
+                templates=sorted(tokenizer.chat_template or []),
                 dtypes=sorted({str(p.dtype) for p in model.parameters()}), words=len(tokenizer), ids=len(ids),
                 round_trip=tokenizer.decode(ids) == text, eos=tokenizer.eos_token_id,
                 typical_p=[model.generation_config.typical_p, getattr(model.config, "typical_p", None)],
@@ -174,6 +175,10 @@ def test_three_models_in_the_promised_state(first_load):
         assert seen["eos"] == WORDS - 1 and seen["round_trip"] and seen["ids"] < 20 and seen["sampled"]
 
 
+def test_beers_other_templates_come_along(first_load):
+    assert [seen["templates"] for seen in first_load.seen["aligned"].values()] == [[], [], ["default", "tool_use"]]
+
+
 def test_beers_typical_p_is_forgotten(first_load):
     assert json.loads(cached_file(first_load.home, BEER, "config.json").read_text())["typical_p"] == 0.9
     settings = [seen["typical_p"] for seen in first_load.seen["aligned"].values()]
@@ -198,6 +203,8 @@ def test_only_the_needed_files_are_asked_for(first_load):
         "tokenizer.json",
         "model.safetensors",
         "pytorch_model.bin",
+        "chat_template.jinja",
+        "tool_use.jinja",
     }
     for repo, decoys in DECOYS.items():
         assert not [

@@ -11,6 +11,7 @@ import pathlib
 import shutil
 import struct
 import sys
+import zipfile
 
 import pytest
 import torch
@@ -18,13 +19,14 @@ import transformers
 from bounds import bounded
 from peft import PeftModel
 from peft.utils.other import get_pattern_key
+from safetensors.torch import load_file
 from small import build_tokenizer, same_bytes, write_own
 from test_adapters import write_adapter
 from test_gguf import write_gguf
 from tokenizers.processors import TemplateProcessing
 
 from merging.disk.checkpoints import merge_checkpoints
-from merging.errors import LoadError
+from merging.errors import LoadError, MergeError
 from merging.load.files import read_config
 from merging.load.gguf import Packaged, package_file
 from merging.load.limits import first_match
@@ -309,12 +311,52 @@ def test_links_within_a_folder_and_into_the_blobs_of_the_hubs_cache_are_read(mod
         dict(model_type="gemma3", text_config=dict(num_hidden_layers=10**10)),
         dict(model_type="gemma3", text_config=dict(num_labels=10**10)),
         dict(model_type="mixtral", num_local_experts=10**10),
+        dict(max_position_embeddings=10**8),
+        dict(model_type="gpt2", n_positions=10**8),
+        dict(rope_scaling=dict(rope_type="yarn", factor=2.0, original_max_position_embeddings=10**8)),
     ],
     ids=str,
 )
 def test_a_config_that_asks_for_too_much_builds_nothing(model, door, settings):
     write_json(model / "config.json", **settings)
     refused(lambda: door(model), "config.json", "it asks for ")
+
+
+def test_masks_that_a_config_asks_for_are_counted_before_they_are_made(lora, tmp_path):
+    """GPT-Neo makes a table of positions times positions."""
+    folder = write_own(tmp_path / "neo", "gpt-neo")
+    write_json(folder / "config.json", max_position_embeddings=10**6)
+    adapter = shutil.copytree(lora, tmp_path / "lora")
+    write_json(adapter / "adapter_config.json", base_model_name_or_path=str(folder))
+    for source in (folder, adapter):
+        refused(lambda: DOORS["load_models"](source), "take 2000.", "GB in float32")
+    torch.save(load_file(folder / "model.safetensors"), folder / "pytorch_model.bin")
+    (folder / "model.safetensors").unlink()
+    refused(lambda: merge_checkpoints([folder, folder], [0.5, 0.5], tmp_path / "merge"), "take 2000.", "GB in float32")
+
+
+def write_bomb(file, how):
+    """A small .bin file in place of the weights in its folder, that stands for very many numbers."""
+    for weights in file.parent.glob("*.safetensors"):
+        weights.unlink()
+    torch.save({"x.lora_A.weight": torch.zeros(1).expand(10**6, 10**6) if how == "repeated" else torch.zeros(2)}, file)
+    if how == "compressed":
+        with zipfile.ZipFile(file) as plain:
+            parts = {entry.filename: plain.read(entry) for entry in plain.infolist()}
+        with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as bomb:
+            for name, content in parts.items():
+                bomb.writestr(name, bytes(10**8) if name.endswith("data/0") else content)
+
+
+@pytest.mark.parametrize("how", ["compressed", "repeated"])
+def test_a_bin_file_that_stands_for_more_than_it_can_hold_is_not_unpacked(model, lora, tmp_path, how):
+    folder, says = shutil.copytree(lora, tmp_path / "copy"), "more numbers than its"
+    write_bomb(model / "pytorch_model.bin", how)
+    write_bomb(folder / "adapter_model.bin", how)
+    refused(lambda: DOORS["load_models"](model), "'mine'", "pytorch_model.bin", says)
+    refused(lambda: DOORS["load_models"](folder), "'mine'", folder, says)
+    for source in (model, folder):
+        refused(lambda: merge_checkpoints([source, source], [0.5, 0.5], tmp_path / "merge"), says)
 
 
 @doors
@@ -376,6 +418,7 @@ GGUF = {
     "tensors": gguf_header(LLAMA, n=2**40),
     "dimensions": gguf_header(LLAMA, n=1) + struct.pack("<QI", 0, 2**31),
     "a shape": gguf_header(LLAMA, tensors=[(b"token_embd.weight", (2**30, 2**30))]),
+    "positions": gguf_header(LLAMA, (b"llama.context_length", 4, struct.pack("<I", 2**31))),
     "layers": gguf_header(LLAMA, (b"llama.block_count", 4, struct.pack("<I", 2**31))),
 }
 
@@ -441,8 +484,20 @@ def test_preflight_of_what_is_no_model_of_language(model, llama, kind):
             card = within_bounds(preflight)(sources)
         except LoadError as error:  # transformers before 5.23 do not read some of these at all
             assert "\n" not in str(error) and "config.json is no configuration" in str(error)
-            continue
-        assert len({len(row) for row in card.rows}) == 1 and (card.refusals or len(sources) > len({*sources.values()}))
+            return
+        assert len({len(row) for row in card.rows}) == 1
+        assert any(f"is a {kind}, no model of language" in refusal for refusal in card.refusals)
+    refused(lambda: DOORS["load_models"](model), f"'mine' is a {kind}, no model of language")
+    with pytest.raises(MergeError, match=f"is a {kind}, no model of language"):
+        merge_checkpoints([model, model], [0.5, 0.5], model.parent / "merge")
+
+
+def test_clip_is_no_model_of_language_though_its_class_is_known(model):
+    part = dict(hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16)
+    settings = dict(model_type="clip", architectures=["CLIPModel"], text_config=part, vision_config=part)
+    (model / "config.json").write_text(json.dumps(settings))
+    assert len(preflight({"mine": model, "again": model}).refusals) == 2
+    refused(lambda: DOORS["load_models"](model), "'mine' is a clip, no model of language")
 
 
 @posix
