@@ -14,7 +14,8 @@ from transformers import GPTNeoConfig, GPTNeoForCausalLM
 
 from benchmarks.timing import seconds_of
 from merging.disk.merge_config import merge_config
-from merging.disk.stored import CODES, Stored, header_bytes
+from merging.disk.stored import Stored, header_bytes
+from merging.load.kinds import CODES
 from merging.paths import ROOT
 
 WARM = {

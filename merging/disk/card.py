@@ -25,22 +25,24 @@ Averaged: {what}. Config and tokenizer are the first model's. The merge config i
 {measured}{known}"""
 
 
-def describe_merge(folder, sources, weights, names, dtypes, scores=None, notes=(), on_disk=lambda names: names):
+def describe_merge(
+    folder, sources, weights, names, tensors, dtypes, scores=None, notes=(), on_disk=lambda names: names
+):
     """Write what was merged: mergekit_config.yml, which mergekit runs, and README.md, the model card.
 
-    sources, weights, names, scores, notes: as in save_merge; dtypes: name -> dtype of every tensor of the merge.
+    sources, weights, names, scores, notes: as in save_merge; tensors: the names of all; dtypes: of what is written.
     on_disk: a function of a selection that gives its names in the sources' files, where mergekit looks for them, or
     None if they have none there: then there is no merge config, and the card says so.
     """
-    one_dtype = str(next(iter(dtypes.values()))).removeprefix("torch.") if len(set(dtypes.values())) == 1 else None
-    selection = None if len(names) == len(dtypes) else names
+    one_dtype = str(next(iter(dtypes))).removeprefix("torch.") if len(set(dtypes)) == 1 else None
+    selection = None if len(names) == len(tensors) else names
     filters = on_disk(selection) if selection else selection
     if selection and not filters:
         print("The sources' files have other names for this selection, so there is no merge config of it for mergekit.")
     else:
-        config = merge_config(sources, weights, filters, one_dtype, on_disk(list(dtypes)) or dtypes)
+        config = merge_config(sources, weights, filters, one_dtype, on_disk(list(tensors)) or tensors)
         (folder / "mergekit_config.yml").write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
-    card = model_card(sources, weights, selection, len(dtypes), scores, notes)
+    card = model_card(sources, weights, selection, len(tensors), scores, notes)
     if selection and not filters:
         card = card.replace(CONFIG_IS_THERE, "mergekit has no merge config for this selection.")
     (folder / "README.md").write_text(card, encoding="utf-8")

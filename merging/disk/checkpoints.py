@@ -22,9 +22,9 @@ from merging.checks import (
 )
 from merging.disk.card import describe_merge
 from merging.disk.companions import copy_companions, tidy_config
-from merging.disk.folders import check_apart, check_space, whole_folder
+from merging.disk.folders import check_space, whole_folder
 from merging.disk.sources import as_transformers_writes, check_written
-from merging.disk.stored import header_bytes, stored_tensors
+from merging.disk.stored import MAX_SHARD_SIZE, header_bytes, stored_tensors
 from merging.errors import LoadError, MergeError
 from merging.load.files import read_config, unreadable
 from merging.load.kinds import CODES, DTYPES
@@ -33,7 +33,6 @@ from merging.load.loading import find_folder
 from merging.load.reading import stored_dtype
 
 PIECE = 1 << 18  # numbers read of each source at a time: a megabyte in float32
-MAX_SHARD_SIZE = "50GB"  # as save_pretrained
 
 
 def merge_checkpoints(
@@ -52,7 +51,6 @@ def merge_checkpoints(
     found = [find_folder(f"source {i}", source) for i, source in enumerate(sources, 1)]
     weights, destination = check_weights(weights, len(found)), Path(destination).expanduser()
     before = [modified(folder) for folder in found]
-    check_apart(destination.resolve(), found)
     with whole_folder(destination, found, overwrite) as partial, as_transformers_writes(found, partial) as folders:
         tensors = [stored_tensors(folder) for folder in folders]
         check_checkpoints(folders, tensors, dtype)
@@ -62,8 +60,8 @@ def merge_checkpoints(
         copy_companions(folders[0], partial)
         told = stored_dtype(read_config(folders[0]), {name: tensor.dtype for name, tensor in merged.items()})
         tidy_config(partial, str(told).removeprefix("torch."))
-        types = {name: DTYPES[tensor.dtype] for name, tensor in merged.items()}
-        describe_merge(partial, sources, weights, names, types)
+        dtypes = [DTYPES[tensor.dtype] for tensor in merged.values()]
+        describe_merge(partial, sources, weights, names, merged, dtypes)
         write_weights(partial, merged, tensors, weights, names, max_shard_size)
         check_written(partial)
         check_unchanged(found, before)

@@ -5,12 +5,11 @@ from pathlib import Path
 from merging.checks import check_selection, check_weights
 from merging.disk.card import describe_merge
 from merging.disk.companions import write_companions
-from merging.disk.folders import check_space, whole_folder
-from merging.disk.sources import check_written, state_to_save
+from merging.disk.folders import whole_folder
+from merging.disk.sources import check_written, write_state
 from merging.errors import MergeError
 from merging.load.kinds import CODES, DTYPES, stored_types
 from merging.load.layout import disk_names
-from merging.load.quiet import quiet
 from merging.tensors import named_weights, unwrapped
 
 
@@ -29,14 +28,11 @@ def save_merge(
     weights, destination, model = check_weights(weights, len(sources)), Path(destination).expanduser(), unwrapped(model)
     tensors = named_weights(model)
     names = check_selection(names, tensors)
-    state, dtype = state_to_save(model, dtype and saved_dtype(model, dtype)), saved_dtype(model, dtype)
     with whole_folder(destination, sources, overwrite) as partial:
-        check_space(partial, sum(state[name].nbytes for name in tensors))
-        with quiet():  # the names on disk are the model's own, and not those of the wrapper or the version it came from
-            model.save_pretrained(partial, state_dict=dict(state))
-        write_companions(partial, model, tokenizer, dtype)
-        types = {name: state[name].dtype for name in tensors}
-        describe_merge(partial, sources, weights, names, types, scores, notes, lambda chosen: filters(model, chosen))
+        types = write_state(partial, model, dtype and saved_dtype(model, dtype))
+        write_companions(partial, model, tokenizer, saved_dtype(model, dtype))
+        on_disk = lambda chosen: filters(model, chosen)
+        describe_merge(partial, sources, weights, names, tensors, types.values(), scores, notes, on_disk)
         check_written(partial)
     return destination
 

@@ -1,4 +1,4 @@
-"""Sources that do not lie on disk as transformers writes them: loaded and saved once, beside the merge.
+"""Sources that do not lie on disk as transformers writes them: loaded and saved once, in the merge's partial folder.
 
 So are adapters (added to their base), weights as .bin, and the names of old versions: GPT-2 without `transformer.`, a
 tied output layer that is stored twice, tables of rotary embeddings, `_orig_mod.` from a compiled model.
@@ -9,17 +9,18 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import torch
+from huggingface_hub import save_torch_state_dict
 
 from merging.checks import check_result
 from merging.disk.companions import write_companions
-from merging.disk.stored import all_tensors
+from merging.disk.folders import check_space
+from merging.disk.stored import MAX_SHARD_SIZE, all_tensors
 from merging.errors import MergeError
 from merging.load.files import check_files, read_config
 from merging.load.kinds import DTYPES, is_adapter, model_files, stored_types, wrapper_of
-from merging.load.layout import bare_bytes, bare_model, disk_tensors, expected_tensors, names_on_disk
+from merging.load.layout import bare_bytes, bare_model, disk_tensors, expected_tensors
 from merging.load.loading import load_models
 from merging.load.memory import check_memory
-from merging.load.quiet import quiet
 from merging.load.reading import not_loadable, read_model
 from merging.load.vocabulary import id_settings
 
@@ -28,8 +29,7 @@ from merging.load.vocabulary import id_settings
 def as_transformers_writes(folders, partial):
     """The folders, each that is not so replaced by one in the folder that is written, until the block ends.
 
-    A sentence says which and why. What a killed run leaves goes with its partial folder.
-    Raises LoadError if one cannot be loaded.
+    A sentence says which and why. Raises LoadError if one cannot be loaded.
     """
     reasons = [strange(folder) for folder in folders]
     if not any(reasons):
@@ -70,37 +70,26 @@ def rewrite(label, folder, place):
         except Exception as error:
             raise not_loadable(label, folder, error) from None
     place.mkdir()
-    with quiet():
-        model.save_pretrained(place, state_dict=state_to_save(model))
+    write_state(place, model)
     write_companions(place, model, tokenizer, model.origin.dtype)
     return place
 
 
-def state_to_save(model, dtype=None):
-    """The state dict of a model in a dtype, None: in that in which its origin stores each tensor.
+def write_state(folder, model, dtype=None):
+    """Write a model's weights as save_pretrained does, in a dtype; None: each in that in which its origin stores it.
 
-    A tensor by another name than there gets the dtype of most; what is tied stays one tensor, so that it is written
-    once. Raises MergeError where values do not fit.
+    A tensor that has another name there gets the dtype of most. Returns name -> dtype, by the names on disk. Raises
+    MergeError where values do not fit, OSError.
     """
-    state, cast, dtypes = {}, {}, {} if dtype else origin_dtypes(model)
-    most = dtype or (model.origin.dtype if hasattr(model, "origin") else None)
-    for name, tensor in model.state_dict().items():
-        place = (tensor.data_ptr(), tensor.shape) if tensor.numel() else name
-        if place not in cast:
-            cast[place] = in_dtype(name, tensor, dtypes.get(name, most or tensor.dtype))
-        state[name] = cast[place]
-    return state
-
-
-def origin_dtypes(model):
-    """name -> torch dtype in which a model's origin stores the tensor, where it has more than one dtype, else {}."""
-    origin = getattr(model, "origin", None)
-    stored = stored_types(origin.folder) if origin and origin.folder.is_dir() else {}
-    stored = {name.removeprefix(wrapper_of(stored)): DTYPES[code] for name, code in stored.items() if code in DTYPES}
-    if len(set(stored.values())) < 2:
-        return {}
-    found = {name: {stored.get(each) for each in parts} for name, parts in names_on_disk(model).items()}
-    return {name: dtype for name, (dtype, *others) in found.items() if dtype and not others}
+    origin, state = getattr(model, "origin", None), disk_tensors(model)
+    types = stored_types(origin.folder) if origin and dtype is None and origin.folder.is_dir() else {}
+    prefix, most = wrapper_of(types), dtype or (origin.dtype if origin else None)
+    stored = {name.removeprefix(prefix): DTYPES.get(code) for name, code in types.items()}
+    alone = lambda t: t if t.nbytes == t.untyped_storage().nbytes() else t.clone()  # Mixtral's experts are one tensor
+    state = {name: in_dtype(name, alone(t), stored.get(name) or most or t.dtype) for name, t in state.items()}
+    check_space(folder, sum(tensor.nbytes for tensor in state.values()))
+    save_torch_state_dict(state, folder, max_shard_size=MAX_SHARD_SIZE)
+    return {name: tensor.dtype for name, tensor in state.items()}
 
 
 def in_dtype(name, tensor, dtype):

@@ -16,6 +16,7 @@ from merging.errors import LoadError, MergeError
 from merging.load.files import check_own, damaged, parse_object, read_index, reason, unreadable
 from merging.load.kinds import DTYPES
 
+MAX_SHARD_SIZE = "50GB"  # as save_pretrained
 NO_HEADER = "its header is no safetensors header"
 
 

@@ -16,11 +16,12 @@ from transformers.pytorch_utils import Conv1D
 from merging.checks import is_number
 from merging.errors import LoadError, out_of_memory
 from merging.load.files import SMALL, check_own, has_tokenizer, read_config, read_object, reason
-from merging.load.kinds import CONFIG, stored_types
+from merging.load.kinds import CONFIG, is_adapter, stored_types
 from merging.load.limits import bin_tensors, first_match
 from merging.load.memory import does_not_fit
 from merging.load.reading import drop_stale_quantisation
 
+__all__ = ["is_adapter"]  # which notebook 11 asks for
 START, END = "base_model.model.", ".lora_A.weight"  # around the name of a module in an adapter's file
 
 # How the names in a plain adapter end; of a corrected output layer peft saves what it corrects, too.

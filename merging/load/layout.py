@@ -75,12 +75,6 @@ def expected_tensors(config):
         return {}
 
 
-def names_on_disk(model):
-    """name -> the names on disk of what is made of each of a model's tensors alone."""
-    empty = {name: tensor.to("meta") for name, tensor in model.state_dict().items()}
-    return {name: list(revert_weight_conversion(model, {name: tensor})) for name, tensor in empty.items()}
-
-
 def disk_names(model, names):
     """The names on disk of some of a model's tensors, or None where a tensor on disk is made of several in memory."""
     bare, state = set(disk_tensors(model)), dict(model.state_dict())

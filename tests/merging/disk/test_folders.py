@@ -14,9 +14,10 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from small import OWN, build, bytes_of, load, write_own
+from transformers import PretrainedConfig, PreTrainedTokenizerBase
 
 from helpers import average_models
-from merging.disk import checkpoints
+from merging.disk import checkpoints, sources
 from merging.disk.checkpoints import merge_checkpoints
 from merging.disk.folders import only_one, whole_folder
 from merging.disk.saving import save_merge
@@ -108,15 +109,15 @@ def test_what_a_killed_run_left_between_its_two_renames_is_put_back_first(tmp_pa
 
 
 def test_what_a_killed_merge_wrote_of_its_sources_is_swept(tmp_path):
-    sources = [write_own(tmp_path / str(seed), "llama", seed) for seed in (0, 1)]
-    for source in sources:
+    parents = [write_own(tmp_path / str(seed), "llama", seed) for seed in (0, 1)]
+    for source in parents:
         torch.save(load_file(source / "model.safetensors"), source / "pytorch_model.bin")
         (source / "model.safetensors").unlink()
-    process = fresh.CONTEXT.Process(target=fresh.killed_merge, args=(sources, tmp_path / "merged"))
+    process = fresh.CONTEXT.Process(target=fresh.killed_merge, args=(parents, tmp_path / "merged"))
     process.start()
     process.join()
     assert process.exitcode == 9 and len(list(tmp_path.glob(".merged.*/*/*/model.safetensors"))) == 2
-    merge_checkpoints(sources, [0.5, 0.5], tmp_path / "merged")
+    merge_checkpoints(parents, [0.5, 0.5], tmp_path / "merged")
     assert names(tmp_path) == ["0", "1", "merged"] and not [
         file for file in (tmp_path / "merged").iterdir() if file.is_dir()
     ]
@@ -248,12 +249,19 @@ def test_an_interrupted_merge_leaves_the_old_folder_or_the_new_one(folders, tmp_
 
 
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
-@pytest.mark.parametrize("part", ["model", "tokenizer"])
-def test_an_interrupted_save_leaves_nothing_and_the_next_one_works(tokenizer, tmp_path, part, after):
+@pytest.mark.parametrize(
+    "owner, name",
+    [
+        (sources, "save_torch_state_dict"),
+        (PretrainedConfig, "save_pretrained"),
+        (PreTrainedTokenizerBase, "save_pretrained"),
+    ],
+)
+def test_an_interrupted_save_leaves_nothing_and_the_next_one_works(tokenizer, tmp_path, owner, name, after):
     model = build("llama", **OWN)
     save = lambda: save_merge(model, tokenizer, tmp_path / "m", ["owner/one", "owner/two"], [0.5, 0.5])
     with pytest.MonkeyPatch.context() as monkeypatch:
-        interrupt_at(monkeypatch, type({"model": model, "tokenizer": tokenizer}[part]), "save_pretrained", 1, after)
+        interrupt_at(monkeypatch, owner, name, 1, after)
         with pytest.raises(KeyboardInterrupt):
             save()
     assert names(tmp_path) == []
