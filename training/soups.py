@@ -4,7 +4,7 @@
     python -m training.soups --smoke --out DIR   two steps each, on a fraction of the data, as a test
 
 An ingredient is stored as its difference from the shipped beer, in float8 (e5m2): 1.5 MB, and bits per byte within
-0.0003 of the trained model's. measured.json has what ingredients and soups score, and how many recipes are valid.
+0.002 of the trained model's. measured.json has what ingredients and soups score, and how many recipes are valid.
 """
 
 import argparse
@@ -14,7 +14,7 @@ from pathlib import Path
 from unittest import mock
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from transformers.models.gpt_neo.modeling_gpt_neo import GPTNeoSelfAttention
 
 from helpers import average_models, bits_per_byte, heldout_texts, is_recipe, load_models, named_weights
@@ -45,32 +45,24 @@ def store(models, beer, out):
         save_file(change, out / f"{name}.safetensors")
 
 
-def cooked(beer, file):
-    """Beer plus a stored difference."""
-    model, change = copy.deepcopy(beer), load_file(file)
-    for name, tensor in named_weights(model).items():
-        tensor.add_(change[name].float())
-    return model
+def measure(beer, ingredients, cooled, tokenizer, out, samples):
+    """What beer, its ingredients as trained, their soups and beer cooled down score; writes OUT/measured.json.
 
-
-def score(model, tokenizer, texts, samples):
-    """Bits per byte on each text, and how many of some sampled recipes are valid."""
-    bits = {kind: round(bits_per_byte(model, tokenizer, documents), 4) for kind, documents in texts.items()}
-    recipes = sample_recipes(model, tokenizer, samples, seed=1)
-    return {"bits": bits, "recipes": sum(map(is_recipe, recipes))}
-
-
-def measure(beer, cooled, tokenizer, out, samples):
-    """What beer, its stored ingredients, their soups and beer cooled down score; cooled is None or a model."""
-    files = sorted(out.glob("*.safetensors"), key=lambda file: (len(file.stem), file.stem))
-    models = {"beer": beer} | {file.stem: cooked(beer, file) for file in files}
-    steps, seeds = ([model for name, model in models.items() if name.startswith(kind)] for kind in ("step", "seed"))
-    models |= {"average of the steps": average_models(steps), "soup of the seeds": average_models([beer, *seeds])}
-    models |= {"cooled": cooled} if cooled else {}
-    texts = heldout_texts()
-    rows = {name: score(model, tokenizer, texts, samples) for name, model in models.items()}
-    lines = [f"  {json.dumps(name)}: {json.dumps(row)}" for name, row in rows.items()]
-    text = f'{{"samples": {samples}, "rows": {{\n' + ",\n".join(lines) + "\n}}\n"
+    Bits per byte on each text, and how many of some sampled recipes are valid: of beer, of the last checkpoint and the
+    average of all, of the seeds and their soup.
+    """
+    steps, seeds = ([name for name in ingredients if name.startswith(kind)] for kind in ("step-", "seed-"))
+    average, soup = "average of the steps", "soup of the seeds"
+    models = {"beer": beer, **ingredients, "cooled": cooled}
+    models[average] = average_models([ingredients[name] for name in steps])
+    models[soup] = average_models([beer, *[ingredients[name] for name in seeds]])
+    texts, rows = heldout_texts(), []
+    for name, model in models.items():
+        row = {"bits": {kind: round(bits_per_byte(model, tokenizer, text), 4) for kind, text in texts.items()}}
+        if name in ("beer", steps[-1], average, *seeds, soup):
+            row["recipes"] = sum(map(is_recipe, sample_recipes(model, tokenizer, samples, seed=1)))
+        rows.append(f"  {json.dumps(name)}: {json.dumps(row)}")
+    text = f'{{"samples": {samples}, "rows": {{\n' + ",\n".join(rows) + "\n}}\n"
     (out / "measured.json").write_text(text)
 
 
@@ -94,7 +86,7 @@ def main():
             ingredients[f"seed-{seed}"] = train.train(copy.deepcopy(base), streams, name=f"seed {seed}", **settings)
         cooled = train.train(copy.deepcopy(beer), streams, name="cooled", **further)
     store(ingredients, beer, arguments.out)
-    measure(beer, cooled, tokenizer, arguments.out, samples=2 if arguments.smoke else SAMPLES)
+    measure(beer, ingredients, cooled, tokenizer, arguments.out, samples=2 if arguments.smoke else SAMPLES)
 
 
 if __name__ == "__main__":

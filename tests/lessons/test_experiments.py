@@ -11,7 +11,8 @@ import pytest
 import torch
 from small import build, largest_difference, same_bytes
 
-from helpers import merge_models
+from helpers import average_models, merge_models
+from lessons.measured import stored
 from merging.load.loading import load_models
 from merging.measure.bits import bits_per_byte
 from merging.measure.ensembles import merge_vs_ensemble
@@ -152,6 +153,19 @@ def test_a_greedy_soup_adds_what_helps_and_leaves_out_what_does_not():
     assert greedy_soup(
         "dcba", lambda labels: max(value[label] for label in labels) + ("c" in labels) - ("b" in labels)
     ) == ["a", "c", "d"]
+
+
+def test_the_stored_ingredients_and_their_soups_score_what_was_measured(models, tokenizer, monkeypatch):
+    monkeypatch.chdir(ROOT / "notebooks")
+    ingredient = defined_in("hierarchical_merging", brewer=models["beer"])["ingredient"]
+    rows = stored("soups/measured.json")["rows"]
+    steps, seeds = ([name for name in rows if name.startswith(kind)] for kind in ("step-", "seed-"))
+    pots = {"average of the steps": steps, "soup of the seeds": ["beer", *seeds]}
+    for name, labels in {"step-100": ["step-100"], "seed-6": ["seed-6"], **pots}.items():
+        pot = average_models([models["beer"] if label == "beer" else ingredient(label) for label in labels])
+        bits = bits_per_byte(pot, tokenizer, heldout_texts()["beer"])
+        assert bits == pytest.approx(rows[name]["bits"]["beer"], abs=2e-3)
+    assert len(steps) == 5 and len(seeds) == 2
 
 
 def test_the_shipped_curves_are_sweeps_to_the_shipped_clippy(models, tokenizer):

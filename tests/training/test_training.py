@@ -128,6 +128,7 @@ def test_the_shipped_models_load_plainly_and_have_the_shape_of_gpt_neo(label):
 def test_the_shipped_models_are_small():
     files = [path for label in (*LABELS, "stranger") for path in (TINY / label).iterdir()]
     assert sum(path.stat().st_size for path in files) <= 20e6
+    assert sum(path.stat().st_size for path in (TINY.parent / "soups").iterdir()) <= 12e6
 
 
 def test_the_heldout_recipes_are_the_generators_from_seeds_that_training_does_not_use():
