@@ -8,7 +8,10 @@ from merging.paths import ROOT
 
 
 def measured_methods(family):
-    """What training/measure_methods.py stored of a family, or None: "samples", "kept on", "grid" and "table"."""
+    """What training/measure_methods.py stored of a family, or None: "samples", "kept on", "grid" and "table".
+
+    "rivals" of tiny are training/multitask.py's.
+    """
     return stored("methods.json").get(family)
 
 

@@ -2,12 +2,14 @@
 
     python -m training.measure_methods                    tiny and smollm2
     python -m training.measure_methods --family tiny      one of them; the other's numbers stay
+    python -m training.measure_methods --family tiny --only TIES      one method; all other numbers stay
     python -m training.measure_methods --smoke --out F    four methods, one value of each knob, few samples, as a test
 
 Each method has one knob. Its value is chosen on calibration text by the worse of the two gains kept; what is reported
 are the gains kept on the held-out texts, and sampled functions and recipes. Where a specialist has no gain on the
 held-out texts, a third part of the calibration text reports. Where chance plays, there are three seeds. smollm2, ninety
-times as large, gets the methods without gradients, every other value, and texts of the chosen values only.
+times as large, gets the methods without gradients and singular values, every other value, and texts of the chosen
+values only.
 """
 
 import argparse
@@ -28,6 +30,7 @@ from merging.methods.fisher import fisher, fisher_average
 from merging.methods.lambdas import learn_lambdas, merge_lambdas
 from merging.methods.mergekit import merge_with
 from merging.methods.regmean import input_products, regmean
+from merging.methods.spectral import isotropic
 from merging.paths import ROOT
 from training.functions import HELDOUT_TASKS
 
@@ -42,6 +45,7 @@ KNOBS = {  # method -> its knob and the values tried; alpha is the share of clip
     "two lambdas": (f"clippy's lambda, beer's {BEER}", [0.3, 0.4, 0.5, 0.6, 0.7]),
     "TIES": ("density", [0.1, 0.2, 0.35, 0.5, 0.8, 1.0]),
     "DARE": ("density", [0.2, 0.35, 0.5, 0.65, 0.8, 0.9]),
+    "Iso-C": ("lambda", [0.4, 0.6, 0.8, 1.0, 1.2, 1.5]),
     "Fisher": ("alpha", ALPHAS),
     "RegMean": ("alpha", ALPHAS),
     "learned lambdas": ("step size", [0.005, 0.01, 0.02, 0.05]),
@@ -49,8 +53,8 @@ KNOBS = {  # method -> its knob and the values tried; alpha is the share of clip
     "steps from base": ("step size", SIZES),
 }
 CHANCE = ("DARE", "learned lambdas", "steps from the average", "steps from base")
-GRADIENTS = ("Fisher", "learned lambdas", "steps from the average", "steps from base")
-FEWER = {name: (knob, values[::2]) for name, (knob, values) in KNOBS.items() if name not in GRADIENTS}
+DEAR = ("Iso-C", "Fisher", "learned lambdas", "steps from the average", "steps from base")
+FEWER = {name: (knob, values[::2]) for name, (knob, values) in KNOBS.items() if name not in DEAR}
 SMOKE = ("average", "DARE", "RegMean", "learned lambdas")
 LARGE = dict(knobs=FEWER, each=False)  # for smollm2
 
@@ -69,6 +73,7 @@ def merges(base, pair, fit, tokenizer):
         "two lambdas": lambda lam, seed: add([lam, BEER]),
         "TIES": lambda density, seed: merge_with("ties", pair, base, density=density),
         "DARE": lambda density, seed: merge_with("dare_linear", pair, base, lam=LAM, density=density, seed=seed),
+        "Iso-C": lambda lam, seed: isotropic(pair, base, lam),
         "Fisher": lambda alpha, seed: fisher_average(pair, of_both(fisher), [alpha, 1 - alpha]),
         "RegMean": lambda alpha, seed: regmean(pair, of_both(input_products), [alpha, 1 - alpha]),
         "learned lambdas": lambda size, seed: merge_lambdas(
@@ -139,6 +144,13 @@ def row(models, kept, sample):
     return {"kept": gained, "valid": [round(statistics.mean(each), 4) for each in zip(*shares)]}
 
 
+def laid_over(known, found):
+    """A family's numbers with those that were measured anew in place of the old ones; all others stay."""
+    in_order = lambda rows: {name: rows[name] for name in ("clippy", "beer", *KNOBS) if name in rows}
+    both = {part: in_order(known.get(part, {}) | found[part]) for part in ("grid", "table")}
+    return known | found | both
+
+
 def as_text(families):
     """JSON in which each list of numbers has a line of its own."""
     return (
@@ -149,6 +161,7 @@ def as_text(families):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--family", choices=("tiny", "smollm2"), help="one family instead of both")
+    parser.add_argument("--only", choices=tuple(KNOBS), help="one method of the family, instead of all")
     parser.add_argument("--out", type=Path, default=ROOT / "models" / "methods.json")
     parser.add_argument("--smoke", action="store_true", help="the least of four methods, on tiny")
     arguments = parser.parse_args()
@@ -156,7 +169,10 @@ def main():
     least |= dict(knobs={method: (knob, values[2:3]) for method, (knob, values) in KNOBS.items() if method in SMOKE})
     known = json.loads(arguments.out.read_text()) if arguments.out.is_file() else {}
     for family in ["tiny"] if arguments.smoke else [arguments.family] if arguments.family else ["tiny", "smollm2"]:
-        known[family] = measure(family, **(least if arguments.smoke else LARGE if family == "smollm2" else {}))
+        settings = least if arguments.smoke else dict(LARGE) if family == "smollm2" else {}
+        if arguments.only:
+            settings |= {"knobs": {arguments.only: settings.get("knobs", KNOBS)[arguments.only]}}
+        known[family] = laid_over(known.get(family, {}), measure(family, **settings))
         arguments.out.write_text(as_text(known), encoding="utf-8")
 
 

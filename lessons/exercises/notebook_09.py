@@ -31,7 +31,7 @@ def p_value(passed, other, n, alternative="two-sided"):
 
 
 @exercise("p", "needed")
-def check_09b(p, needed, counts=(15, 9), n=32, level=0.05):
+def check_09b(p, needed, counts=(7, 3), n=32, level=0.05):
     passed, other = counts
     table = [[passed, n - passed], [other, n - other]]
     truth = p_value(passed, other, n)
@@ -47,8 +47,8 @@ def check_09b(p, needed, counts=(15, 9), n=32, level=0.05):
     compare(p, truth, mistakes, hint, f"{way} = {truth:.2f}.", 0.03)
     mistakes = [
         (enough - 1, f"that is enough for a one-sided test; two-sided, p is {p_value(enough - 1, other, n):.3f}"),
-        (enough - other, "that is the difference to 9: how many does RegMean need in all?"),
-        (enough - passed, "that is how many more than 15: how many in all?"),
+        (enough - other, "that is the difference to 3: how many does TIES need in all?"),
+        (enough - passed, "that is how many more than 7: how many in all?"),
         (enough / n, "that is the share: how many of 32?"),
     ]
     way = f"{enough} of {n} against {other} of {n}: p = {p_value(enough, other, n):.3f}."

@@ -5,6 +5,7 @@ import statistics
 
 from lessons.figures.base import HALO, new_figure, show_figure
 from lessons.figures.palette import COLOURS, HATCHES, MARKERS
+from merging.measure.counts import wilson
 
 
 def draw_map(ticks, worse, ways, landed, lams, kept):
@@ -84,15 +85,17 @@ FAR = 0.4  # the left picture shows methods that keep at least this share of bot
 LEAST = 0.2  # and its axes span at least this much, so that what is nearly equal looks so
 
 
-def draw_methods(measured):
+def draw_methods(measured, names=None):
     """What each method keeps of the two gains, and what share of its functions and recipes is valid.
 
     measured: of measured_methods, or a dict with its "table": method -> {"kept": [(clippy's gain, beer's), one for each
     seed], "valid": (functions, recipes)}, in which "clippy" and "beer" are the models themselves, on the right only;
-    and its "samples": {"functions": how many for each seed, ...}. Grey dots are single seeds.
+    its "rivals", if there are any, in the same form; and its "samples": {"functions": how many for each seed, ...}.
+    names: only these methods, and the two models. Grey dots are single seeds, whiskers 95 % intervals.
     """
-    table, samples = measured["table"], measured["samples"]
-    figure, (left, right) = new_figure(13, 5.4, columns=2, width_ratios=(1.2, 1))
+    table = measured["table"] | measured.get("rivals", {})
+    table = {name: row for name, row in table.items() if names is None or name in (*COLOURS, *names)}
+    figure, (left, right) = new_figure(13, 0.42 * len(table) + 1.4, columns=2, width_ratios=(1.2, 1))
     means = {name: tuple(map(statistics.mean, zip(*row["kept"]))) for name, row in table.items() if name not in COLOURS}
     near = {name: point for name, point in means.items() if min(point) >= FAR}
     for name, point in near.items():
@@ -106,28 +109,48 @@ def draw_methods(measured):
     put_names(left, near)
     left.set_xlabel("clippy's gain kept", fontsize=12)
     left.set_ylabel("beer's gain kept", fontsize=12)
-    draw_valid(right, {name: row["valid"] for name, row in table.items()}, samples)
+    counts = {name: counted(row, measured["samples"]) for name, row in table.items()}
+    draw_valid(right, counts)
     words = "; ".join(
-        f"{name} keeps {code:.2f} and {beer:.2f}, writes "
-        + " and ".join(f"{share:.2f}" for share in table[name]["valid"])
+        f"{name} keeps {code:.2f} and {beer:.2f}, writes {said(counts[name][0])} and {said(counts[name][1])}"
         for name, (code, beer) in means.items()
     )
     far = [name for name in means if name not in near]
     left_out = f" Not on the left, because they keep less: {', '.join(far)}." if far else ""
-    show_figure(figure, f"Gains kept of clippy and beer, and shares of valid functions and recipes: {words}.{left_out}")
+    show_figure(figure, f"Gains kept of clippy and beer, and valid functions and recipes: {words}.{left_out}")
 
 
-def draw_valid(ax, valid, samples):
-    """Two bars for each name: its share of valid functions, and of valid recipes."""
-    rows = range(len(valid))
+def counted(row, samples):
+    """((valid functions, of how many), (valid recipes, of how many)) of a method, over all of its seeds."""
+    sizes = [len(row["kept"]) * samples[what] for what in ("functions", "recipes")]
+    return tuple((round(share * n), n) for share, n in zip(row["valid"], sizes))
+
+
+def said(count):
+    """A count with its 95 % interval: "9 of 32 (0.16 to 0.45)"."""
+    low, high = wilson(*count)
+    return f"{count[0]} of {count[1]} ({low:.2f} to {high:.2f})"
+
+
+def method_rows(measured, names):
+    """A row for each method: name, both gains kept, and counts of valid functions and recipes with their intervals."""
+    rows = measured["table"] | measured.get("rivals", {})
+    return [[name, *spread(rows[name]["kept"]), *map(said, counted(rows[name], measured["samples"]))] for name in names]
+
+
+def draw_valid(ax, counts):
+    """Two bars with whiskers for each name: its share of valid functions and of valid recipes; counts: of counted."""
+    rows = range(len(counts))
     for i, (what, model) in enumerate((("functions", "clippy"), ("recipes", "beer"))):
-        heights = [row + 0.4 * i for row in rows]
-        bars = [shares[i] for shares in valid.values()]
+        heights, pairs = [row + 0.4 * i for row in rows], [each[i] for each in counts.values()]
+        bars, ends = [passed / n for passed, n in pairs], [wilson(*pair) for pair in pairs]
         ax.barh(heights, bars, 0.38, color=COLOURS[model], hatch=HATCHES[model], edgecolor="white")
-        for height, share in zip(heights, bars):
-            ax.annotate(f"{share:.2f}", (share, height), (4, -4), textcoords="offset points", fontsize=9)
-        ax.plot([], [], "s", color=COLOURS[model], label=f"valid {what} (of {samples[what]} for each seed)")
-    ax.set_yticks([row + 0.2 for row in rows], list(valid), fontsize=11)
+        sides = [[bar - low for bar, (low, _) in zip(bars, ends)], [high - bar for bar, (_, high) in zip(bars, ends)]]
+        ax.errorbar(bars, heights, xerr=sides, fmt="none", color="black", capsize=2, linewidth=1)
+        for height, (passed, n), (_, high) in zip(heights, pairs, ends):
+            ax.annotate(f"{passed}/{n}", (high, height), (4, -4), textcoords="offset points", fontsize=9)
+        ax.plot([], [], "s", color=COLOURS[model], label=f"valid {what}")
+    ax.set_yticks([row + 0.2 for row in rows], list(counts), fontsize=11)
     ax.invert_yaxis()
     ax.set_xlim(0, 1.12)
     ax.legend(fontsize=10, frameon=False, loc="lower center", bbox_to_anchor=(0.5, 1), ncols=2, columnspacing=1)

@@ -2,7 +2,7 @@
 
 WARM = "#D55E00"  # for what goes wrong; no model of the series has this colour
 
-# Okabe-Ito colours; first and second are the reader's own models in 10.
+# Okabe-Ito colours; first and second are the reader's own models in 11.
 COLOURS = {
     "base": "#000000",
     "clippy": "#0072B2",

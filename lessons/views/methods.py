@@ -5,9 +5,11 @@ Every point was measured beforehand (training/measure_methods.py), since most of
 
 import ipywidgets as widgets
 
+from lessons.figures.methods import said
 from lessons.figures.palette import COLOURS
 from lessons.views.live import View
 from lessons.views.svg import box, label, line, mark, ring, svg
+from merging.measure.counts import wilson
 
 LOW, HIGH = -0.1, 1.1  # what the pictures show; a point beyond lies on the frame
 SIZE = 300  # pixels of a picture
@@ -17,7 +19,7 @@ def method_explorer(measured, method="RegMean"):
     """A method's merges in the plane of the two gains kept, and in that of valid functions and recipes.
 
     measured: one family of models/methods.json. The ring is at the present value of the knob, the curve shows its other
-    values, grey dots all other methods. alpha is the share of clippy.
+    values, grey dots all other methods, the cross on the right 95 % intervals. alpha is the share of clippy.
     """
     grid, samples, ends = measured["grid"], measured["samples"], measured["table"]
     choices = lambda name: [(f"{value:g}", value) for value in grid[name]["values"]]
@@ -43,11 +45,12 @@ def method_explorer(measured, method="RegMean"):
             others = [point for other, row in grid.items() if other != name for point in row[what]]
             corners = {m: ends[m][what][0] if what == "kept" else ends[m][what] for m in ("clippy", "beer")}
             parts += [*axes(left, *titles), *dots(left, chosen[what], now, others, corners)]
-        (code, beer), (functions, recipes) = chosen["kept"][now], chosen["valid"][now]
-        n, m = samples["functions"], samples["recipes"]
+        (code, beer), shares = chosen["kept"][now], chosen["valid"][now]
+        counts = [(round(share * n), n) for share, n in zip(shares, samples.values())]
+        parts += cross(frames[1][0], shares, [wilson(*count) for count in counts])
         words = (
             f"{name}, {chosen['knob']} = {value:g}: keeps {code:.2f} of clippy's gain and {beer:.2f} of beer's; "
-            f"{round(functions * n)} of {n} functions and {round(recipes * m)} of {m} recipes are valid."
+            f"{said(counts[0])} functions and {said(counts[1])} recipes are valid."
         )
         yield svg(2 * SIZE + 230, SIZE + 100, parts, words, [SIZE + 135]), words
 
@@ -65,6 +68,13 @@ def dots(left, points, now, others, corners):
         x, y = place(point)
         parts += [mark(x, y, model), label(x, y - 13, model, "middle")]
     return [*parts, ring(*place(points[now]))]
+
+
+def cross(left, point, intervals):
+    """The intervals of a point's two shares as lines through it."""
+    (x, y), (across, up) = point, intervals
+    ends = [[spot(left, side, y) for side in across], [spot(left, x, side) for side in up]]
+    return [line(pair, COLOURS["merged"], 2) for pair in ends]
 
 
 def spot(left, x, y):

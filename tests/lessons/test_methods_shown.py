@@ -8,10 +8,11 @@ import torch
 from small import build_talker, build_tokenizer
 
 from lessons.figures import methods as figures_methods
-from lessons.figures.methods import draw_map, draw_methods, joined
+from lessons.figures.methods import counted, draw_map, draw_methods, joined, method_rows, said, spread
 from lessons.measured import measured_methods
-from lessons.views.methods import HIGH, LOW, SIZE, method_explorer, spot
+from lessons.views.methods import HIGH, LOW, SIZE, cross, method_explorer, spot
 from merging.measure.bits import bits_per_byte, keeper
+from merging.measure.counts import wilson
 from merging.measure.texts import PARTS, calibration_texts, heldout_texts
 from merging.measure.valid import is_function, is_recipe
 from merging.paths import ROOT
@@ -90,6 +91,14 @@ def test_measure_chooses_on_calibration_text_and_reports_the_rest(monkeypatch):
     assert json.loads(measure_methods.as_text({"tiny": found})) == json.loads(json.dumps({"tiny": found}))
 
 
+def test_one_method_measured_anew_leaves_all_other_numbers():
+    known = {"grid": {"TIES": 1, "RegMean": 2}, "table": {"clippy": 3, "TIES": 4, "RegMean": 5}, "rivals": {"both": 6}}
+    found = {"grid": {"Iso-C": 7}, "table": {"clippy": 3, "beer": 8, "Iso-C": 9}, "samples": {"functions": 32}}
+    both = measure_methods.laid_over(known, found)
+    assert both["grid"] == {"TIES": 1, "Iso-C": 7, "RegMean": 2} and list(both["grid"]) == ["TIES", "Iso-C", "RegMean"]
+    assert list(both["table"]) == ["clippy", "beer", "TIES", "Iso-C", "RegMean"] and both["rivals"] == {"both": 6}
+
+
 def test_every_method_that_is_measured_has_values_to_try():
     assert set(measure_methods.CHANCE) < set(measure_methods.KNOBS)
     assert all(len(values) >= 3 and sorted(values) == values for _, values in measure_methods.KNOBS.values())
@@ -146,13 +155,38 @@ def test_the_table_as_a_picture_has_a_name_for_each_method(shown):
         for i, name in enumerate(("average", "TIES", "DARE"))
     }
     table |= {"far off": {"kept": [(0.1, 0.5)], "valid": (0.4, 0.5)}, "clippy": {"kept": [(1, -1)], "valid": (0.6, 0)}}
-    draw_methods({"table": table, "samples": {"functions": 24, "recipes": 8}})
+    rivals = {"both at once": {"kept": [(0.9, 0.9)], "valid": (0.5, 1.0)}}
+    samples = {"functions": 10, "recipes": 8}
+    draw_methods({"table": table, "rivals": rivals, "samples": samples})
     ((figure, alt),) = shown
-    assert "TIES keeps 0.81 and 0.80, writes 0.10 and 0.00" in alt and "keep less: far off." in alt
+    assert "TIES keeps 0.81 and 0.80, writes 3 of 30 (0.03 to 0.26) and 0 of 24 (0.00 to 0.14)" in alt
+    assert "keep less: far off." in alt
     left, right = figure.axes
-    assert {text.get_text() for text in left.texts} == {"average", "TIES", "DARE"}
+    assert {text.get_text() for text in left.texts} == {"average", "TIES", "DARE", "both at once"}
+    table |= rivals
     assert [text.get_text() for text in right.get_yticklabels()] == list(table)
     assert [bar.get_width() for bar in right.patches] == [row["valid"][i] for i in (0, 1) for row in table.values()]
+    draw_methods({"table": table, "samples": samples}, ["TIES"])
+    assert [text.get_text() for text in shown[1][0].axes[1].get_yticklabels()] == ["TIES", "clippy"]
+
+
+def test_a_bar_of_nothing_has_a_whisker(shown):
+    draw_methods(
+        {"table": {"TIES": {"kept": [(0.8, 0.8)], "valid": (0.0, 1.0)}}, "samples": {"functions": 8, "recipes": 8}}
+    )
+    (functions, recipes) = [lines.get_segments()[0] for lines in shown[0][0].axes[1].collections]
+    assert functions[:, 0] == pytest.approx(wilson(0, 8)) and functions[1, 0] > 0.3
+    assert recipes[:, 0] == pytest.approx(wilson(8, 8)) and recipes[0, 0] < 0.7
+
+
+def test_a_count_is_over_all_seeds_and_stands_with_its_interval():
+    row = {"kept": [(0.9, 0.8)] * 2 + [(0.94, 0.8)], "valid": [0.1458, 0.5]}
+    assert counted(row, {"functions": 32, "recipes": 16}) == ((14, 96), (24, 48))
+    assert said((0, 8)) == "0 of 8 (0.00 to 0.32)" and said((43, 48)) == "43 of 48 (0.78 to 0.95)"
+    assert spread(row["kept"]) == ["0.90 to 0.94", "0.80"]
+    measured = {"table": {"DARE": row}, "rivals": {"both": row}, "samples": {"functions": 32, "recipes": 16}}
+    counts = ["14 of 96 (0.09 to 0.23)", "24 of 48 (0.36 to 0.64)"]
+    assert method_rows(measured, ["both"]) == [["both", "0.90 to 0.94", "0.80", *counts]]
 
 
 @pytest.mark.parametrize("family", ["tiny", "smollm2"])
@@ -185,14 +219,26 @@ def rings(view):
 def test_the_ring_moves_in_both_pictures():
     view = method_explorer(MEASURED, "average")
     assert "average, alpha = 0.25: keeps 0.50 of clippy's gain and 0.75 of beer's" in view.plain(view.words)
-    assert "8 of 32 functions and 8 of 16 recipes" in view.plain(view.words)
+    assert "8 of 32 (0.13 to 0.42) functions and 8 of 16 (0.28 to 0.72) recipes" in view.plain(view.words)
     first = rings(view)
     assert len(first) == 2 and first[0] == pytest.approx(spot(60, 0.5, 0.75), abs=0.1)
     view.set(knob=0.5)
     second = rings(view)
     assert all(one != other for one, other in zip(first, second))
-    assert "keeps 1.00 of clippy's gain and -3.00 of beer's; 16 of 32 functions and 0 of 16" in view.plain(view.words)
+    assert (
+        "keeps 1.00 of clippy's gain and -3.00 of beer's; 16 of 32 (0.34 to 0.66) functions and 0 of 16 "
+        in view.plain(view.words)
+    )
     assert second[0][1] == pytest.approx(40 + SIZE, abs=0.1)  # a point beyond the picture lies on its frame
+
+
+def test_the_cross_spans_the_two_intervals():
+    lines = cross(60, (0.5, 0.0), [(0.4, 0.6), (0.0, 0.2)])
+    ends = [
+        [tuple(map(float, pair.split(","))) for pair in re.search("points='(.*?)'", each)[1].split()] for each in lines
+    ]
+    wanted = [[(0.4, 0.0), (0.6, 0.0)], [(0.5, 0.0), (0.5, 0.2)]]
+    assert ends == [[pytest.approx(spot(60, *point), abs=0.1) for point in pair] for pair in wanted]
 
 
 def test_every_method_and_value_can_be_chosen_and_the_knob_follows_the_method():

@@ -18,7 +18,7 @@ from merging.measure.texts import heldout_texts
 from merging.measure.valid import is_function, is_recipe
 from merging.paths import ROOT
 from merging.tensors import named_weights
-from training import functions, further, measure_methods, recipes, train
+from training import functions, further, measure_methods, multitask, recipes, train
 
 LABELS = tuple(FAMILIES["tiny"])
 TINY = ROOT / "models" / "tiny"
@@ -90,6 +90,22 @@ def test_a_smoke_run_of_the_ensembles_keeps_what_other_families_have(tmp_path):
     found = json.loads(file.read_text())
     assert found["other"] == {"steps": [1]} and found["tiny"]["steps"] == [0.5]
     assert all(0 < found["tiny"]["merge"][kind][0] < found["tiny"]["parents"][kind][0] for kind in heldout_texts())
+
+
+@long
+def test_a_smoke_run_of_the_multitask_rival_measures_both_budgets(tmp_path):
+    run(run_short, "training.multitask", "--smoke", "--out", tmp_path / "m.json")
+    rivals = json.loads((tmp_path / "m.json").read_text())["tiny"]["rivals"]
+    assert {name: row["value"] for name, row in rivals.items()} == multitask.BUDGETS
+    assert all(len(row["kept"]) == 1 and len(row["valid"]) == 2 for row in rivals.values())
+
+
+def test_the_multitask_rival_has_each_source_as_often_as_the_two_specialists_together():
+    mix, (clippy,), (beer,) = multitask.joint_mix(), train.STAGES["clippy"], train.STAGES["beer"]
+    for name, share in mix.items():
+        rows = sum(phase["steps"] * phase["mix"].get(name, 0) for phase in (clippy, beer))
+        assert share * multitask.BUDGETS["both tasks, all steps"] == pytest.approx(rows)
+    assert sum(mix.values()) == pytest.approx(1)
 
 
 def test_the_fast_attention_computes_what_gpt_neo_computes(monkeypatch):

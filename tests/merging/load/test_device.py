@@ -64,7 +64,7 @@ def test_a_device_that_is_not_there_is_refused_in_a_sentence(there, monkeypatch,
 
 
 def test_the_variable_reaches_every_load(there, monkeypatch, shipped):
-    """Notebooks 03 and 10 load a second time what they have saved."""
+    """Notebooks 03 and 11 load a second time what they have saved."""
     there(cuda=True)
     monkeypatch.setenv("DEVICE", "cpu")
     assert load_models("tiny")["base"].model.device.type == "cpu"
