@@ -156,14 +156,15 @@ def draw_valid(ax, counts):
     ax.legend(fontsize=10, frameon=False, loc="lower center", bbox_to_anchor=(0.5, 1), ncols=2, columnspacing=1)
 
 
-# A name stands right of its mark, these above or below: there none covers another of the stored measurements.
-ABOVE, BELOW = ("SLERP", "two lambdas"), ("average", "DARE")
+# A name stands right of its mark, these elsewhere: there none covers another of the stored measurements.
+ABOVE, BELOW, LEFT = ("Iso-C", "two lambdas"), ("average", "DARE"), ("SLERP",)
 
 
 def put_names(ax, points):
     """Write its name beside each point."""
     for name, point in points.items():
-        up = 11 * ((name in ABOVE) - (name in BELOW))
-        anchor = dict(ha="center", va="bottom" if up > 0 else "top") if up else dict(ha="left", va="center")
-        place = dict(xytext=(0 if up else 10, up), textcoords="offset points")
+        up, side = 11 * ((name in ABOVE) - (name in BELOW)), -1 if name in LEFT else 1
+        beside = dict(ha="right" if name in LEFT else "left", va="center")
+        anchor = dict(ha="center", va="bottom" if up > 0 else "top") if up else beside
+        place = dict(xytext=(0 if up else 10 * side, up), textcoords="offset points")
         ax.annotate(name, point, **place, **anchor, fontsize=11, path_effects=HALO, zorder=6)
