@@ -11,8 +11,9 @@ import argparse
 import copy
 import json
 from pathlib import Path
+from unittest import mock
 
-from transformers.models.gpt_neo import modeling_gpt_neo
+from transformers.models.gpt_neo.modeling_gpt_neo import GPTNeoSelfAttention
 
 from merging.load.loading import load_models
 from merging.measure.bits import keeper
@@ -33,12 +34,18 @@ def joint_mix():
     return {name: sum(share * mix.get(name, 0) for share, mix in parts) for name in names}
 
 
+def finetune(base, streams, name, steps):
+    """A copy of base after so many steps on both mixes at once."""
+    phase = CLIPPY | {"mix": joint_mix(), "steps": steps, "seed": 8}
+    with mock.patch.object(GPTNeoSelfAttention, "_attn", train.fast_attention):  # which cannot write token by token
+        return train.train(copy.deepcopy(base), streams, name=name, **phase)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=ROOT / "models" / "methods.json")
     parser.add_argument("--smoke", action="store_true", help="two steps a run, few samples, as a test")
     arguments = parser.parse_args()
-    modeling_gpt_neo.GPTNeoSelfAttention._attn = train.fast_attention
     base, clippy, beer = load_models("tiny", device="cpu").values()
     tokenizer, specialists = base.tokenizer, {"code": clippy.model, "beer": beer.model}
     kept = rounded(keeper(base.model, specialists, tokenizer, heldout_texts()))
@@ -48,8 +55,7 @@ def main():
     known = json.loads(arguments.out.read_text()) if arguments.out.is_file() else {}
     rivals = known.setdefault("tiny", {}).setdefault("rivals", {})
     for name, steps in BUDGETS.items():
-        phase = CLIPPY | {"mix": joint_mix(), "steps": 2 if arguments.smoke else steps, "seed": 8}
-        model = train.train(copy.deepcopy(base.model), streams, name=name, **phase)
+        model = finetune(base.model, streams, name, 2 if arguments.smoke else steps)
         sample = lambda model, seed: sampled(model, tokenizer, functions, recipes, seed)
         rivals[name] = {"value": steps} | row([model], kept, sample)
         print(name, rivals[name], flush=True)

@@ -100,6 +100,16 @@ def test_a_smoke_run_of_the_multitask_rival_measures_both_budgets(tmp_path):
     assert all(len(row["kept"]) == 1 and len(row["valid"]) == 2 for row in rivals.values())
 
 
+def test_the_multitask_rival_is_trained_with_the_fast_attention_and_writes_with_its_own(monkeypatch):
+    """The fast one is for whole rows: with a cache it would let each new token see the first one only."""
+    own, seen = modeling_gpt_neo.GPTNeoSelfAttention._attn, []
+    monkeypatch.setattr(
+        train, "train", lambda model, streams, **phase: seen.append(modeling_gpt_neo.GPTNeoSelfAttention._attn)
+    )
+    multitask.finetune(torch.nn.Linear(1, 1), {}, "both", 2)
+    assert seen == [train.fast_attention] and modeling_gpt_neo.GPTNeoSelfAttention._attn is own
+
+
 def test_the_multitask_rival_has_each_source_as_often_as_the_two_specialists_together():
     mix, (clippy,), (beer,) = multitask.joint_mix(), train.STAGES["clippy"], train.STAGES["beer"]
     for name, share in mix.items():
