@@ -28,7 +28,6 @@ def run_without(path):
             with contextlib.redirect_stdout(printed):
                 exec(compile(cell.source, f"{path.name}, cell {i}", "exec"), namespace)
     assert printed.getvalue().count("not compared, mergekit is not installed") == (5 if path.name[:2] == "08" else 0)
-    assert "False" not in printed.getvalue()
 
 
 @pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
