@@ -13,8 +13,8 @@ from matplotlib.patches import Rectangle
 from images.series_map import series_map
 from images.shapes import INK, LARGE, MEDIUM, SMALL, arrow, box, canvas, stack, tint, write
 from lessons.figures.palette import COLOURS
-from lessons.figures.real import averages, draw_shares
-from lessons.measured import best_of_both, measured_smollm2
+from lessons.figures.real import skills_on
+from lessons.measured import averages, best_of_both, measured_smollm2, pass_at_1
 
 HERE = Path(__file__).resolve().parent
 DPI = 150
@@ -195,18 +195,14 @@ def hierarchy():
 
 
 def written():
-    """Draw what the real model's merges write: the shares of valid functions and of valid recipes over alpha."""
-    measured = measured_smollm2()
+    """Draw what the real model's merges can do: functions that work and recipes in style, over alpha."""
+    rows = measured_smollm2()["rows"]
     figure = Figure(figsize=(9.6, 4.4), facecolor="white", layout="constrained")
     axes = figure.subplots()
     axes.spines[["top", "right"]].set_visible(False)
-    draw_shares(axes, averages(measured["rows"]), measured["samples"])
-    best = best_of_both(averages(measured["rows"]))
-    both = "{functions:.0%} of functions,\n{recipes:.0%} of recipes".format(**best["reported"])
-    axes.axvline(best["clippy"], color=COLOURS["merged"], linewidth=2, linestyle="--")
-    axes.annotate(
-        both, (best["clippy"], 0.1), (-10, 0), textcoords="offset points", color=INK, fontsize=SMALL, ha="right"
-    )
+    found, base = averages(rows), rows[0]
+    best = best_of_both(found, found[-1], found[0])
+    skills_on(axes, found, best["clippy"], ("base, asked in its template", pass_at_1(base, asked="chat sampled")[0]))
     return figure
 
 

@@ -1,9 +1,10 @@
 """What was measured beforehand and stored as JSON: methods of merging, how near a merge is to an ensemble, and what
-merges of the real model write.
+merges of the real model can do.
 """
 
 import json
 
+from merging.measure.counts import mean_interval, wilson
 from merging.paths import ROOT
 
 
@@ -27,10 +28,44 @@ def stored(name):
 
 
 def measured_smollm2():
-    """What training/measure_smollm2.py stored: "dtype", "samples", "distance", "cosine", "curve", and "rows"."""
+    """What training/measure_smollm2.py stored: "dtype", "distance", "cosine", "curve", and "rows"."""
     return json.loads((ROOT / "models" / "smollm2" / "measured.json").read_text(encoding="utf-8"))
 
 
-def best_of_both(rows):
-    """The row whose lower share, of valid functions and of valid recipes, is highest on the samples for choosing."""
-    return max(rows, key=lambda row: min(row["chosen on"]["functions"], row["chosen on"]["recipes"]))
+def averages(rows):
+    """The rows that are averages of clippy and beer, from alpha = 0 to 1."""
+    return sorted((row for row in rows if row["point"].startswith("alpha ")), key=lambda row: row["clippy"])
+
+
+def shares(row, splits=("A", "B"), asked="solved"):
+    """A number for each task of the splits: the share of a row's answers to it that are right.
+
+    asked: "solved" (the article's prompt, four answers at temperature 0.2), "solved surely" (one, at 0), "chat" (in the
+    base's chat template, one, at 0) or "chat sampled" (four, at 0.2).
+    """
+    n = 4 if asked in ("solved", "chat sampled") else 1
+    return [int(right) / n for split in splits for right in row[asked][split]]
+
+
+def pass_at_1(row, splits=("A", "B"), asked="solved"):
+    """(share, low, high) of right answers, with a 95 % interval over tasks; see shares."""
+    return mean_interval(shares(row, splits, asked))
+
+
+def difference(row, other, splits=("A", "B"), asked="solved", other_asked=None):
+    """(difference, low, high) of two rows' shares of right answers, paired by task, with its 95 % interval."""
+    pairs = zip(shares(row, splits, asked), shares(other, splits, other_asked or asked), strict=True)
+    return mean_interval([one - two for one, two in pairs])
+
+
+def recipes(row, what="in style"):
+    """(share, low, high) of a row's recipes that are "in style" or "valid", with Wilson's 95 % interval."""
+    counts = row["recipes"]
+    return counts[what] / counts["n"], *wilson(counts[what], counts["n"])
+
+
+def best_of_both(rows, clippy, beer):
+    """The row that keeps most of both skills: the lower of the two parts kept, on the tasks for choosing."""
+    right = lambda row: sum(map(int, row["choose"]["solved"]))
+    styled = lambda row: row["choose"]["recipes"]["in style"]
+    return max(rows, key=lambda row: min(right(row) / right(clippy), styled(row) / styled(beer)))

@@ -84,20 +84,16 @@ def skills(model, tokenizer, every, n, **how):
 
 
 def curve(trio, out, texts, alphas=FINE):
-    """{"alphas": ..., "bits": text -> bits per byte of the average at each alpha}, alpha being the share of clippy."""
-    bits = {kind: [] for kind in texts}
-    for alpha in alphas:
-        place(out, trio, alpha, 1 - alpha)
-        for kind, documents in texts.items():
-            bits[kind].append(round(bits_per_byte(out, trio["base"].tokenizer, documents), 4))
-        print(f"alpha {alpha}: {[values[-1] for values in bits.values()]}", flush=True)
-    return {"alphas": list(alphas), "bits": bits}
+    """Bits per byte of the averages over alpha, the share of clippy: {"alphas", "bits": text -> a list, "base"}."""
+    score = lambda: {kind: round(bits_per_byte(out, trio["base"].tokenizer, text), 4) for kind, text in texts.items()}
+    base = score() if place(out, trio, 0.0, 0.0) else None
+    found = [score() for alpha in alphas if place(out, trio, alpha, 1 - alpha)]
+    return {"alphas": list(alphas), "bits": {kind: [each[kind] for each in found] for kind in texts}, "base": base}
 
 
-def measure(name, where, out, tokenizer, texts, every=1):
+def measure(name, where, out, tokenizer, every=1):
     """One row: what `out` solves and writes, and for the base and each end of the line also surely (temperature 0)."""
     start, row = time.perf_counter(), {"point": name} | where
-    row["bits"] = {kind: round(bits_per_byte(out, tokenizer, documents), 4) for kind, documents in texts.items()}
     row["solved"] = skills(out, tokenizer, every, SAMPLES)
     row["chat"] = skills(out, tokenizer, every, 1, temperature=0.0, chat=True)
     row["recipes"] = recipes_of(out, tokenizer, style_names("report")[::every])
@@ -166,9 +162,9 @@ def main():
         else:
             place(out, trio, 0.5, 0.5, HOSTS[at[0]], at[1])
             where = dict(zip(("host", "kind"), at))
-        result["rows"].append(measure(name, where, out, trio["base"].tokenizer, texts, every))
+        result["rows"].append(measure(name, where, out, trio["base"].tokenizer, every))
         write(arguments.out, result)
-    if part == 0:
+    if part == parts - 1:
         result["curve"] = curve(trio, out, texts, FINE[:: 20 if arguments.smoke else 1])
         write(arguments.out, result)
 

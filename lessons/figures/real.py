@@ -1,80 +1,65 @@
-"""The pictures of the notebook about a real language model: what its merges write."""
+"""The pictures of the notebook about a real language model: what its merges can do."""
 
 from lessons.figures.base import HALO, new_figure, show_figure
 from lessons.figures.palette import COLOURS, MARKERS
+from lessons.measured import averages, pass_at_1, recipes
 
-KINDS = {"code": "clippy", "beer": "beer", "english": "base"}  # text -> the model whose colour and marker it has
-
-
-def averages(rows):
-    """The rows of measured.json that are averages of clippy and beer, from alpha = 0 to 1."""
-    return sorted((row for row in rows if row["point"].startswith("alpha ")), key=lambda row: row["clippy"])
+SKILLS = {"functions that work": ("clippy", pass_at_1), "recipes in style": ("beer", recipes)}
 
 
-def draw_written(rows, samples, recounted=()):
-    """Two panels over alpha, the share of clippy: bits per byte on three texts, and shares of valid text.
+def draw_skills(rows, chosen=None, rival=None, recounted=()):
+    """Two curves over alpha, the share of clippy: functions that work and recipes in style, with 95 % intervals.
 
-    rows: of measured.json, see training/measure_smollm2.py; samples: how many texts a share was counted on. The bands
-    are one standard deviation of such a count. recounted: (alpha, share of valid functions, of valid recipes, ...)
-    that were counted just now, drawn as open marks.
+    rows: of measured.json, see training/measure_smollm2.py. chosen: an alpha to mark; rival: (words, share) of a line
+    to compare functions with. recounted: (alpha, share of functions, share of recipes) counted just now, as open marks.
     """
-    found = averages(rows)
-    alphas = [row["clippy"] for row in found]
-    figure, (left, right) = new_figure(12, 4.4, columns=2)
-    for kind, model in KINDS.items():
-        bits = [row["bits"][kind] for row in found]
-        left.plot(alphas, bits, color=COLOURS[model], marker=MARKERS[model], markersize=8, linewidth=2)
-        left.annotate(kind, (1, bits[-1]), (12, -4), textcoords="offset points", fontsize=12, color=COLOURS[model])
-    draw_shares(right, found, samples)
+    figure, ax = new_figure(9.6, 4.6)
+    skills_on(ax, averages(rows), chosen, rival)
     for place, model in ((2, "beer"), (1, "clippy")):
         again = dict(color=COLOURS[model], marker=MARKERS[model], markersize=15, linestyle="", fillstyle="none")
-        right.plot([each[0] for each in recounted], [each[place] for each in recounted], **again)
-    left.set_ylabel("bits per byte (lower is better)", fontsize=12)
-    left.margins(x=0.14)
-    left.set_xlabel("alpha: beer at 0, clippy at 1", fontsize=12)
-    show_figure(figure, f"Left: bits per byte on code, beer and English over alpha. Right: {shares_in_words(found)}")
+        ax.plot([each[0] for each in recounted], [each[place] for each in recounted], **again)
+    show_figure(figure, skills_in_words(averages(rows)))
 
 
-def draw_shares(ax, found, samples):
-    """Draw the shares of valid functions and of valid recipes of averages over alpha, with their bands."""
+def skills_on(ax, found, chosen=None, rival=None):
+    """Draw both skills of averages over alpha on an axes."""
     alphas = [row["clippy"] for row in found]
-    for what, model, at in (("recipes", "beer", 0), ("functions", "clippy", 1)):
-        values = [row["reported"][what] for row in found]
-        spread = [(p * (1 - p) / samples) ** 0.5 for p in values]
-        low, high = ([p + sign * s for p, s in zip(values, spread)] for sign in (-1, 1))
-        ax.fill_between(alphas, low, high, color=COLOURS[model], alpha=0.2, linewidth=0)
+    for at, (words, (model, count)) in enumerate(SKILLS.items()):
+        values, lows, highs = zip(*map(count, found))
+        ax.fill_between(alphas, lows, highs, color=COLOURS[model], alpha=0.2, linewidth=0)
         ax.plot(alphas, values, color=COLOURS[model], marker=MARKERS[model], markersize=8, linewidth=2)
-        ax.text(at, 1.09, f"valid {what}", ha="right" if at else "left", fontsize=12, color=COLOURS[model])
+        ax.text(1 - at, 1.09, words, ha="left" if at else "right", fontsize=12, color=COLOURS[model])
+    if rival:
+        ax.axhline(rival[1], color=COLOURS["base"], linewidth=1.5, linestyle=":")
+        ax.annotate(rival[0], (0, rival[1]), (4, 5), textcoords="offset points", fontsize=12, color=COLOURS["base"])
+    if chosen is not None:
+        ax.axvline(chosen, color=COLOURS["merged"], linewidth=2, linestyle="--")
     ax.set_ylim(-0.03, 1.16)
-    ax.set_ylabel(f"share of {samples} samples", fontsize=12)
+    ax.set_ylabel("share, with 95 % interval", fontsize=12)
     ax.set_xlabel("alpha: beer at 0, clippy at 1", fontsize=12)
 
 
-def shares_in_words(found):
-    """What draw_shares draws, in words."""
-    shares = "; ".join(
-        f"{row['clippy']}: {row['reported']['functions']:.2f}, {row['reported']['recipes']:.2f}" for row in found
-    )
-    return f"shares of valid functions and of valid recipes over alpha:\n{shares}."
+def skills_in_words(rows):
+    """What draw_skills draws, in words."""
+    each = "; ".join(f"{row['clippy']}: {pass_at_1(row)[0]:.2f}, {recipes(row)[0]:.2f}" for row in rows)
+    return f"Shares of functions that work and of recipes in style over alpha:\n{each}."
 
 
-def draw_both(rows, samples, chosen):
-    """Every merge as a point: its share of valid functions against its share of valid recipes; the corner has both.
+def draw_both(rows, chosen):
+    """Every merge as a point: its share of functions that work against its share of recipes in style.
 
-    rows, samples: as in draw_written; averages are joined by a line, sums of task vectors are diamonds. chosen:
-    point -> its label, on its right for the first and on its left for the second.
+    rows: as in draw_skills; averages are joined by a line, sums of task vectors are diamonds. chosen: point -> its
+    label, on its right for the first and on its left for the second; the first has its 95 % intervals.
     """
-    figure, ax = both_figure(rows, samples, chosen)
-    words = "; ".join(
-        f"{row['point']}: {row['reported']['functions']:.2f} and {row['reported']['recipes']:.2f}" for row in rows
-    )
-    show_figure(figure, f"Shares of valid functions and of valid recipes of each merge, {words}.")
+    figure, ax = both_figure(rows, chosen)
+    words = "; ".join(f"{row['point']}: {pass_at_1(row)[0]:.2f} and {recipes(row)[0]:.2f}" for row in rows)
+    show_figure(figure, f"Shares of functions that work and of recipes in style of each merge, {words}.")
 
 
-def both_figure(rows, samples, chosen):
+def both_figure(rows, chosen):
     """The figure of draw_both, and its axes."""
     figure, ax = new_figure(8, 5.6)
-    place = lambda row: (row["reported"]["functions"], row["reported"]["recipes"])
+    place = lambda row: (pass_at_1(row)[0], recipes(row)[0])
     line = [place(row) for row in averages(rows)]
     ax.plot(*zip(*line), color=COLOURS["merged"], marker="o", markersize=6, linewidth=1.5)
     sums = [place(row) for row in rows if row["point"].startswith("task arithmetic")]
@@ -89,10 +74,14 @@ def both_figure(rows, samples, chosen):
         ax.plot(*at, color=COLOURS[label], marker=MARKERS[label], markersize=12, linestyle="")
         beside(at, label, label == "clippy", label == "beer", color=COLOURS[label])
     for i, (point, words) in enumerate(chosen.items()):
-        (at,) = (place(row) for row in rows if row["point"] == point)
+        (row,) = (row for row in rows if row["point"] == point)
+        at = place(row)
         ax.plot(*at, color=COLOURS["merged"], marker=MARKERS["merged"], markersize=12, linestyle="")
+        if not i:
+            ends = [[[abs(end - share)] for end in ends] for share, *ends in (pass_at_1(row), recipes(row))]
+            ax.errorbar(*at, xerr=ends[0], yerr=ends[1], color=COLOURS["merged"], linewidth=1, capsize=4)
         beside(at, words, i % 2, True)
-    ax.set(xlim=(-0.04, 1.2), ylim=(-0.04, 1.12))
-    ax.set_xlabel(f"share of {samples} functions that are valid", fontsize=12)
-    ax.set_ylabel(f"share of {samples} recipes that are valid", fontsize=12)
+    ax.set(xlim=(-0.04, 1.0), ylim=(-0.04, 1.12))
+    ax.set_xlabel("share of functions that work", fontsize=12)
+    ax.set_ylabel("share of recipes in style", fontsize=12)
     return figure, ax

@@ -1,24 +1,30 @@
-"""The pictures of what the real model's merges write: the numbers of the rows stand in them and in their words."""
+"""What is read from the real model's measurements, and the pictures of it: the numbers of the rows stand in them."""
 
 import pytest
+from scipy.stats import binomtest
 
 from lessons.figures import real as figures_real
 from lessons.figures.palette import COLOURS
-from lessons.measured import best_of_both, measured_smollm2
+from lessons.measured import averages, best_of_both, difference, measured_smollm2, pass_at_1, recipes, shares
+from merging.measure.passes.skill import SPLITS, skill_tasks
 
-BITS = {"code": 0.7, "beer": 0.2, "english": 1.3}
 
-
-def row(point, clippy, functions, recipes, chosen=None):
-    share = {"functions": functions, "correct": 0.0, "recipes": recipes}
-    return {"point": point, "clippy": clippy, "bits": BITS, "reported": share, "chosen on": chosen or share}
+def row(point, clippy, solved, styled, choose=("1111", 4)):
+    return {
+        "point": point,
+        "clippy": clippy,
+        "solved": {"A": solved, "B": solved[::-1], "C": "0"},
+        "chat": {"A": "1" * len(solved), "B": "0" * len(solved), "C": "1"},
+        "recipes": {"n": 32, "valid": 32, "in style": styled},
+        "choose": {"solved": choose[0], "recipes": {"n": 16, "valid": 16, "in style": choose[1]}},
+    }
 
 
 ROWS = [
-    row("alpha 1.0", 1.0, 1.0, 0.0),
-    row("alpha 0.0", 0.0, 0.0, 1.0),
-    row("alpha 0.5", 0.5, 0.5, 0.75),
-    row("task arithmetic 0.6 0.8", 0.6, 0.875, 0.625),
+    row("alpha 1.0", 1.0, "4444", 0),
+    row("alpha 0.0", 0.0, "0000", 32),
+    row("alpha 0.5", 0.5, "4040", 24),
+    row("task arithmetic 0.6 0.8", 0.6, "4430", 20),
 ]
 
 
@@ -29,31 +35,52 @@ def shown(monkeypatch):
     return kept
 
 
-def test_shares_over_alpha_are_drawn_in_order_with_what_was_counted_again(shown):
-    figures_real.draw_written(ROWS, 32, recounted=[(0.5, 0.4375, 0.8125)])
+def test_a_share_is_the_mean_over_tasks_and_has_an_interval():
+    assert shares(ROWS[3]) == [1, 1, 0.75, 0, 0, 0.75, 1, 1]
+    share, low, high = pass_at_1(ROWS[3])
+    assert share == 5.5 / 8 and low < share < high
+    assert pass_at_1(ROWS[3], asked="chat")[0] == 0.5
+    theirs = binomtest(20, 32).proportion_ci(method="wilson")
+    assert recipes(ROWS[3]) == pytest.approx((20 / 32, theirs.low, theirs.high), abs=1e-4)
+
+
+def test_a_difference_is_paired_by_task():
+    assert difference(ROWS[0], ROWS[1])[0] == 1
+    gap, low, high = difference(ROWS[2], ROWS[3])
+    assert gap == pytest.approx(0.5 - 5.5 / 8) and low < gap < high
+
+
+def test_both_skills_are_drawn_in_order_with_what_was_counted_again(shown):
+    figures_real.draw_skills(ROWS, 0.5, ("base", 0.25), recounted=[(0.5, 0.4375, 0.8125)])
     ((figure, alt),) = shown
     assert "0.0: 0.00, 1.00; 0.5: 0.50, 0.75; 1.0: 1.00, 0.00." in alt
-    recipes, functions, again, once_more = figure.axes[1].lines
-    assert (list(recipes.get_xdata()), list(recipes.get_ydata())) == ([0.0, 0.5, 1.0], [1.0, 0.75, 0.0])
-    assert list(functions.get_ydata()) == [0.0, 0.5, 1.0]
+    functions, styled, rival, chosen, again, once_more = figure.axes[0].lines
+    assert (list(functions.get_xdata()), list(functions.get_ydata())) == ([0.0, 0.5, 1.0], [0.0, 0.5, 1.0])
+    assert list(styled.get_ydata()) == [1.0, 0.75, 0.0]
+    assert list(rival.get_ydata()) == [0.25, 0.25] and list(chosen.get_xdata()) == [0.5, 0.5]
     assert [list(line.get_ydata()) for line in (again, once_more)] == [[0.8125], [0.4375]]
 
 
 def test_every_merge_is_a_point_and_the_chosen_ones_are_named(shown):
-    figures_real.draw_both(ROWS, 32, {"alpha 0.5": "average", "task arithmetic 0.6 0.8": "sum"})
+    figures_real.draw_both(ROWS, {"alpha 0.5": "average", "task arithmetic 0.6 0.8": "sum"})
     ((figure, alt),) = shown
-    assert "task arithmetic 0.6 0.8: 0.88 and 0.62" in alt
+    assert "task arithmetic 0.6 0.8: 0.69 and 0.62" in alt
     texts = {text.get_text(): text.xy for text in figure.axes[0].texts}
-    assert texts == {"beer": (0, 1), "clippy": (1, 0), "average": (0.5, 0.75), "sum": (0.875, 0.625)}
-    assert {line.get_color() for line in figure.axes[0].lines} == {COLOURS[n] for n in ("merged", "clippy", "beer")}
+    assert texts == {"beer": (0, 1), "clippy": (1, 0), "average": (0.5, 0.75), "sum": (5.5 / 8, 0.625)}
+    assert {COLOURS[name] for name in ("clippy", "beer")} < {line.get_color() for line in figure.axes[0].lines}
 
 
-def test_the_best_of_both_is_chosen_by_the_lower_share_and_not_by_what_is_reported():
-    strong, even = {"functions": 1.0, "recipes": 0.5}, {"functions": 0.75, "recipes": 0.625}
-    rows = [row("a", 0.3, 1.0, 1.0, strong), row("b", 0.4, 0.0, 0.0, even)]
-    assert best_of_both(rows)["point"] == "b"
+def test_the_best_of_both_keeps_most_of_either_on_what_is_for_choosing():
+    clippy, beer = row("clippy", 1.0, "4", 0, ("4444", 0)), row("beer", 0.0, "0", 32, ("0000", 16))
+    strong, even = row("strong", 0.3, "4", 32, ("4444", 8)), row("even", 0.4, "0", 0, ("4340", 10))
+    assert best_of_both([strong, even], clippy, beer)["point"] == "even"
 
 
-def test_the_stored_measurements_have_every_point_once():
-    points = [each["point"] for each in measured_smollm2()["rows"]]
+def test_the_stored_measurements_have_every_point_once_and_every_task():
+    rows = measured_smollm2()["rows"]
+    points = [each["point"] for each in rows]
     assert len(points) == len(set(points)) and {f"alpha {i / 10}" for i in range(11)} <= set(points)
+    sizes = {split: len(skill_tasks(split)) for split in SPLITS}
+    for each in rows:
+        assert {split: len(right) for split, right in each["solved"].items()} == {s: sizes[s] for s in "ABC"}
+    assert len(averages(rows)) == 11

@@ -12,12 +12,13 @@ import textwrap
 
 from merging.measure.passes.sandbox import passes, run_code
 from merging.measure.passes.tasks import TASKS
-from merging.measure.text import generate_texts, positions, prompt_of
+from merging.measure.rows import answers_to
+from merging.measure.text import prompt_of
 from merging.paths import ROOT
 
 TASKS_FILE = ROOT / "models" / "heldout" / "tasks.json"
 SPLITS = ("A", "B", "C", "choose")
-ROWS, LONGEST = 64, 220  # texts in a batch, and tokens of a prompt and its answer together
+ROWS, LONGEST = 128, 160  # texts in a batch, and tokens of an answer
 
 
 def first_function(text):
@@ -99,19 +100,10 @@ def ask(model, tokenizer, tasks, n=4, temperature=0.2, chat=False, seed=32):
     order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
     for start in range(0, len(order), ROWS // each):
         part = order[start : start + ROWS // each]
-        written = generate_texts(
-            model,
-            tokenizer,
-            [prompts[i] for i in part],
-            each,
-            temperature=temperature,
-            max_length=min(LONGEST, positions(model)),
-            seed=seed + start,
-            chat=chat,
-            hopeless=has_ended,
-        )
-        for at, i in enumerate(part):
-            answers[i] = [text[len(prompts[i]) :] for text in written[at * each : (at + 1) * each]]
+        asked = [prompts[i] for i in part]
+        found = answers_to(model, tokenizer, asked, each, temperature, LONGEST, seed + start, has_ended, chat)
+        for i, texts in zip(part, found):
+            answers[i] = texts
     return answers
 
 
