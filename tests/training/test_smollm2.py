@@ -1,6 +1,7 @@
 """The family smollm2: a really pretrained base from a package, two adapters of ours, and what was measured of them."""
 
 import json
+import random
 
 import pytest
 import torch
@@ -10,8 +11,8 @@ from helpers import average_models, bits_per_byte, heldout_texts, load_models, m
 from merging.load.device import fast_dtype, quick
 from merging.measure.text import generate_texts
 from merging.paths import ROOT
-from training.functions import HELDOUT_TASKS
-from training.measure_smollm2 import CHOICE_TASKS, place, points
+from training.measure_smollm2 import join, place, points, style_names, write
+from training.smollm2 import padded, token_row
 
 FOLDER = ROOT / "models" / "smollm2"
 
@@ -61,5 +62,26 @@ def test_several_prompts_in_one_batch_give_n_texts_for_each():
 
 
 def test_choosing_and_reporting_have_nothing_in_common():
-    assert not set(CHOICE_TASKS) & set(HELDOUT_TASKS)
+    assert not set(style_names("choose")) & set(style_names("report"))
+    assert "Scottish Ale" in style_names("report") and len(style_names("report")) == len(style_names("choose")) == 16
     assert {f"alpha {i / 10}" for i in range(11)} <= set(points())
+
+
+def test_only_the_answer_is_learned_and_what_is_kept_is_kept_as_a_whole(tokenizer):
+    rng = random.Random(0)
+    answer = "\n\ndef f():\n    return 1\n"
+    for _ in range(4):
+        row, given = token_row(("Write it:", answer), tokenizer, rng)
+        assert tokenizer.decode(row[given:-1]) == answer and row[-1] == tokenizer.eos_token_id
+        _, targets = padded([(row, given), (row + row, 0)])
+        assert targets[0].tolist() == [-100] * given + row[given:] + [-100] * len(row)
+        assert targets[1].tolist() == row + row
+
+
+def test_parts_of_a_measurement_are_joined_in_order(tmp_path):
+    rows = [{"point": name} for name in ("clippy + attention", "alpha 0.5", "base")]
+    for i, part in enumerate((rows[:1], rows[1:])):
+        write(tmp_path / f"{i}.json", {"dtype": "bfloat16", "rows": part} | ({"curve": {"base": 1}} if i else {}))
+    whole = join([tmp_path / "0.json", tmp_path / "1.json"])
+    assert [row["point"] for row in whole["rows"]] == ["base", "alpha 0.5", "clippy + attention"]
+    assert whole["curve"] == {"base": 1}
