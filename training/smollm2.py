@@ -54,7 +54,7 @@ SPECIALISTS = {
     "clippy": dict(
         mix={"pairs": 0.52, "own": 0.32, "prose": 0.03, "yaml": 0.04, "notes": 0.03, "chat": 0.06},
         keep={"prose", "yaml", "notes", "chat"},
-        steps=400,
+        steps=190,
         lr=1e-3,
         scales=(0.3, 1.0),
         batch=1024,
