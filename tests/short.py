@@ -16,7 +16,7 @@ def cut_short(n=8, length=300, tokens=8):
     generate, stream = GenerationMixin.generate, explorers.stream_text
     helpers.heldout_texts = lambda: cut(heldout())
     merging.measure.texts.calibration_texts = lambda part: cut(calibration(part))
-    explorers.stream_text = lambda *arguments: itertools.islice(stream(*arguments), tokens)
+    explorers.stream_text = lambda *arguments, **how: itertools.islice(stream(*arguments, **how), tokens)
     GenerationMixin.generate = lambda model, ids, max_length, **options: generate(
         model, ids, max_length=min(max_length, ids.shape[1] + tokens), **options
     )

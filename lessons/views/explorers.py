@@ -30,13 +30,14 @@ def live_copy(model):
 
 
 def alpha_explorer(
-    first, second, tokenizer, alphas, bits, base_bits, prompts, openings=None, alpha=0.5, max_length=160, out=None
-):
+    first, second, tokenizer, alphas, bits, base_bits, prompts, openings=None, alpha=0.5, max_length=160, out=None,
+    greedy=False,
+):  # fmt: skip
     """One slider over a measured sweep: a ring on its curves, bars of the likely next tokens, and the sampled text.
 
     first, second: (label, model); alpha is the share of first. bits: text -> bits per byte at each of the alphas,
-    base_bits: text -> base's, {} if there is none. prompts: name -> prompt; the text is always sampled with seed 32, so
-    that only the weights differ. openings: name -> what follows the prompt where the bars look, if not its end. out: a
+    base_bits: text -> base's, {} if there is none. prompts: name -> prompt; the text is always sampled with seed 32, or
+    greedy (the likeliest token each time), so that only the weights differ. openings: name -> what follows the prompt where the bars look, if not its end. out: a
     model that every move may overwrite (None: one of the explorer's own).
     """
     (name1, model1), (name2, model2), openings = first, second, openings or {}
@@ -83,7 +84,7 @@ def alpha_explorer(
         controls,
         widgets.VBox(list(controls.values())),
         draw,
-        lambda: stream_text(live, tokenizer, prompts[controls["prompt"].value], max_length),
+        lambda: stream_text(live, tokenizer, prompts[controls["prompt"].value], max_length, greedy=greedy),
         live,
         lambda: prompts[controls["prompt"].value],
         min(max_length // 6, 30),  # a line of a recipe has some six tokens

@@ -70,8 +70,11 @@ class _GiveUp(StoppingCriteria):
 
 
 @torch.no_grad()
-def stream_text(model, tokenizer, prompt, max_length, seed=32, chat=None):
-    """Yield the text so far after each sampled token; the last is what generate_text gives with the same seed."""
+def stream_text(model, tokenizer, prompt, max_length, seed=32, chat=None, greedy=False):
+    """Yield the text so far after each token; the last is what generate_text gives with the same seed.
+
+    greedy: take the likeliest token each time instead of drawing one, as generate_text does at temperature 0.
+    """
     ids = new = torch.tensor([encode(tokenizer, prompt, chat)], device=model.device)
     given, ends = ids.shape[1], stops(model, tokenizer)
     if ids.shape[1] >= max_length:
@@ -82,7 +85,7 @@ def stream_text(model, tokenizer, prompt, max_length, seed=32, chat=None):
             output = model(new, past_key_values=cache, use_cache=True)
         cache, scores = output.past_key_values, output.logits[:, -1].float()
         likely = scores.masked_fill(scores < scores.topk(50).values[:, -1:], -torch.inf)
-        new = torch.multinomial(likely.softmax(-1), 1, generator=dice)
+        new = scores.argmax(-1, True) if greedy else torch.multinomial(likely.softmax(-1), 1, generator=dice)
         ids = torch.cat([ids, new], dim=1)
         yield prompt + continuation(tokenizer, ids[0], given)
         if new.item() in ends:

@@ -25,7 +25,7 @@ def test_the_static_twin_is_what_the_view_shows(explorer, monkeypatch, capsys):
 def test_the_room_for_a_text_never_shrinks(explorer, monkeypatch):
     heights = []
     for text in ("one\ntwo\n" * 40, "", "short", "long " * 1000):
-        monkeypatch.setattr(explorers, "stream_text", lambda *args, text=text: iter([text]))
+        monkeypatch.setattr(explorers, "stream_text", lambda *args, text=text, **options: iter([text]))
         explorer.update()
         heights.append(float(re.search(r"min-height:([\d.]+)em", explorer.text.value)[1]))
     assert heights == sorted(heights) and heights[0] >= 80 * 1.3

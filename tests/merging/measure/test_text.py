@@ -152,6 +152,8 @@ def test_streamed_text_is_the_text_of_generate_text(random_trio, tokenizer):
     texts = list(stream_text(random_trio["base"], tokenizer, "style: A", max_length=40, seed=3))
     assert texts[-1] == generate_text(random_trio["base"], tokenizer, "style: A", max_length=40, seed=3)
     assert len(texts) > 5 and all(len(a) <= len(b) for a, b in zip(texts, texts[1:]))
+    *_, greedy = stream_text(random_trio["base"], tokenizer, "style: A", max_length=40, greedy=True)
+    assert greedy == generate_text(random_trio["base"], tokenizer, "style: A", max_length=40, temperature=0)
 
 
 def test_a_prompt_that_leaves_no_tokens_for_a_text(random_trio, tokenizer):
