@@ -19,6 +19,7 @@ from pathlib import Path
 import torch
 
 from helpers import bits_per_byte, heldout_texts, is_recipe, load_models, named_weights, tensor_kind
+from lessons.measured import measured_smollm2, pass_at_1, recipes
 from merging.load.device import fast_dtype
 from merging.measure.passes.skill import ask, skill_tasks, solves
 from merging.measure.style import in_style, style_prompt, styles
@@ -137,13 +138,31 @@ def join(paths):
     }
 
 
+def table(rows):
+    """The card's table, in Markdown."""
+    say = lambda share, low, high: f"{share:.2f} [{low:.2f}, {high:.2f}]"
+    header = "point | A and B | A | B | C | recipes in style | valid | asked in the template, A and B".split(" | ")
+    lines = [header, [":--", *["--:"] * (len(header) - 1)]]
+    for row in rows:
+        asked = [key for key in ("solved", "solved surely", "chat sampled") if key in row]
+        for way in asked:
+            words = {"solved": "", "solved surely": ", temperature 0", "chat sampled": ", in its chat template"}[way]
+            solved = [say(*pass_at_1(row, splits, way)) for splits in (("A", "B"), "A", "B", "C")]
+            others = [say(*recipes(row)), say(*recipes(row, "valid")), say(*pass_at_1(row, asked="chat"))]
+            lines.append([row["point"] + words, *solved, *(others if way == "solved" else ["", "", ""])])
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=ROOT / "models" / "smollm2" / "measured.json")
     parser.add_argument("--part", default="0/1", help="which of how many parts of the points (default: 0/1, all)")
     parser.add_argument("--join", type=Path, nargs="*", help="put parts together instead")
     parser.add_argument("--smoke", action="store_true", help="two points, few tasks, little text")
+    parser.add_argument("--table", action="store_true", help="print what is stored as the card's table instead")
     arguments = parser.parse_args()
+    if arguments.table:
+        return print(table(measured_smollm2()["rows"]))
     if arguments.join:
         return write(arguments.out, join(arguments.join))
     part, parts = map(int, arguments.part.split("/"))

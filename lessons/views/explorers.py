@@ -37,8 +37,8 @@ def alpha_explorer(
 
     first, second: (label, model); alpha is the share of first. bits: text -> bits per byte at each of the alphas,
     base_bits: text -> base's, {} if there is none. prompts: name -> prompt; the text is always sampled with seed 32, or
-    greedy (the likeliest token each time), so that only the weights differ. openings: name -> what follows the prompt where the bars look, if not its end. out: a
-    model that every move may overwrite (None: one of the explorer's own).
+    greedy (the likeliest token each time), so that only the weights differ. openings: name -> what follows the prompt
+    where the bars look, if not its end. out: a model that every move may overwrite (None: one of the explorer's own).
     """
     (name1, model1), (name2, model2), openings = first, second, openings or {}
     check_mergeable([model1, model2])
