@@ -22,7 +22,6 @@ LONG = (
     "test_browser.py",
     "test_site.py",
     "(?!10_).*ipynb",
-    "test_rerun.py",
     "test_pretended_gpu.py",
     "test_sweeps.py",
     "test_training.py",

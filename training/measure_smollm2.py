@@ -6,7 +6,7 @@
 
 Points: base, asked in three ways; eleven averages (alpha is the share of clippy); a grid of task arithmetic; merges of
 selected layers. Each solves tasks that no training saw (A, B and C of skill.skill_tasks), writes recipes of 16 styles,
-and answers A and B in the base's chat template. The merges among which one is chosen also solve the tasks for choosing,
+and base and the averages answer the same in the base's chat template. The merges among which one is chosen also solve the tasks for choosing,
 and write recipes of the other 16 styles.
 """
 
@@ -22,17 +22,17 @@ from helpers import bits_per_byte, heldout_texts, is_recipe, load_models, named_
 from lessons.measured import measured_smollm2, pass_at_1, recipes
 from merging.load.device import fast_dtype
 from merging.measure.passes.skill import ask, skill_tasks, solves
+from merging.measure.rows import answers_to
 from merging.measure.style import in_style, style_prompt, styles
-from merging.measure.text import generate_texts
 from merging.measure.valid import cannot_be_recipe
 from merging.paths import ROOT
 
 ALPHAS = [i / 10 for i in range(11)]
-FINE = [i / 20 for i in range(21)]
 HOSTS = {"clippy": (1.0, 0.0), "beer": (0.0, 1.0)}
 GRID = [(0.4, 0.8), (0.6, 0.6), (0.6, 0.8), (0.8, 0.8)]
 SPLITS = ("A", "B", "C")
 SAMPLES, RECIPES, TEMPERATURE = 4, 2, 0.2  # answers to a task, recipes of a style, and how they are sampled
+RECIPE = 480  # tokens of a recipe behind its prompt; most have 330
 
 
 def style_names(part):
@@ -74,8 +74,9 @@ def passes_of(model, tokenizer, tasks, n=SAMPLES, temperature=TEMPERATURE, chat=
 def recipes_of(model, tokenizer, names, n=RECIPES, seed=32):
     """{"n", "valid", "in style"}: counts of n recipes of each style."""
     prompts = [style_prompt(name) for name in names]
-    limits = dict(temperature=TEMPERATURE, max_length=500, seed=seed, hopeless=cannot_be_recipe)
-    texts = generate_texts(model, tokenizer, prompts, n, **limits)
+    hopeless = lambda text: cannot_be_recipe(f"boil_size:{text}")
+    answers = answers_to(model, tokenizer, prompts, n, TEMPERATURE, RECIPE, seed, hopeless)
+    texts = [prompt + text for prompt, each in zip(prompts, answers) for text in each]
     return {"n": len(texts), "valid": sum(map(is_recipe, texts)), "in style": sum(map(in_style, texts))}
 
 
@@ -84,7 +85,7 @@ def skills(model, tokenizer, every, n, **how):
     return {split: passes_of(model, tokenizer, skill_tasks(split)[::every], n, **how) for split in SPLITS}
 
 
-def curve(trio, out, texts, alphas=FINE):
+def curve(trio, out, texts, alphas=ALPHAS):
     """Bits per byte of the averages over alpha, the share of clippy: {"alphas", "bits": text -> a list, "base"}."""
     score = lambda: {kind: round(bits_per_byte(out, trio["base"].tokenizer, text), 4) for kind, text in texts.items()}
     base = score() if place(out, trio, 0.0, 0.0) else None
@@ -96,13 +97,14 @@ def measure(name, where, out, tokenizer, every=1):
     """One row: what `out` solves and writes, and for the base and each end of the line also surely (temperature 0)."""
     start, row = time.perf_counter(), {"point": name} | where
     row["solved"] = skills(out, tokenizer, every, SAMPLES)
-    row["chat"] = skills(out, tokenizer, every, 1, temperature=0.0, chat=True)
+    if "host" not in where and not name.startswith("task"):
+        row["chat"] = skills(out, tokenizer, every, 1, temperature=0.0, chat=True)
     row["recipes"] = recipes_of(out, tokenizer, style_names("report")[::every])
     if name == "base":
         row["chat sampled"] = skills(out, tokenizer, every, SAMPLES, chat=True)
     if name in ("base", "alpha 0.0", "alpha 0.5", "alpha 1.0"):
         row["solved surely"] = skills(out, tokenizer, every, 1, temperature=0.0)
-    if "clippy" in where:
+    if name.startswith("task") or name.startswith("alpha"):
         row["choose"] = {
             "solved": passes_of(out, tokenizer, skill_tasks("choose")[::every], 2),
             "recipes": recipes_of(out, tokenizer, style_names("choose")[::every], 1, seed=1000),
@@ -148,7 +150,8 @@ def table(rows):
         for way in asked:
             words = {"solved": "", "solved surely": ", temperature 0", "chat sampled": ", in its chat template"}[way]
             solved = [say(*pass_at_1(row, splits, way)) for splits in (("A", "B"), "A", "B", "C")]
-            others = [say(*recipes(row)), say(*recipes(row, "valid")), say(*pass_at_1(row, asked="chat"))]
+            chat = say(*pass_at_1(row, asked="chat")) if "chat" in row else ""
+            others = [say(*recipes(row)), say(*recipes(row, "valid")), chat]
             lines.append([row["point"] + words, *solved, *(others if way == "solved" else ["", "", ""])])
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
@@ -184,7 +187,7 @@ def main():
         result["rows"].append(measure(name, where, out, trio["base"].tokenizer, every))
         write(arguments.out, result)
     if part == parts - 1:
-        result["curve"] = curve(trio, out, texts, FINE[:: 20 if arguments.smoke else 1])
+        result["curve"] = curve(trio, out, texts, ALPHAS[:: 10 if arguments.smoke else 1])
         write(arguments.out, result)
 
 
