@@ -4,10 +4,10 @@
     python -m training.measure_smollm2 --part 0/2 --out A  every second point; then --join A B
     python -m training.measure_smollm2 --smoke --out FILE  two points and few tasks, as a test
 
-Points: base, asked in three ways; eleven averages (alpha is the share of clippy); a grid of task arithmetic; merges of
-selected layers. Each solves tasks that no training saw (A, B and C of skill.skill_tasks), writes recipes of 16 styles,
-and base and the averages answer the same in the base's chat template. The merges among which one is chosen also solve the tasks for choosing,
-and write recipes of the other 16 styles.
+Points: base, asked in four ways; eleven averages (alpha is the share of clippy); a grid of task arithmetic; merges of
+selected layers. Each solves tasks that no training saw (A, B and C of skill.skill_tasks) and writes recipes of 16
+styles; base and the averages solve the same tasks once more when they are asked in base's chat template. The merges
+among which one is chosen also solve the tasks for choosing, and write recipes of the other 16 styles.
 """
 
 import argparse
