@@ -64,7 +64,7 @@ further: env
 soups: env
 	$(TRAIN_ENV) $(BIN)/python -m training.soups
 smollm2: env
-	$(BIN)/python -m training.smollm2
+	OMP_NUM_THREADS=1 $(BIN)/torchrun --nproc-per-node 2 -m training.smollm2
 measure: env
 	$(BIN)/python -m training.measure
 measure-smollm2: env
