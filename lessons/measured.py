@@ -40,10 +40,10 @@ def averages(rows):
 def shares(row, splits=("A", "B"), asked="solved"):
     """A number for each task of the splits: the share of a row's answers to it that are right.
 
-    asked: "solved" (the article's prompt, four answers at temperature 0.2), "solved surely" (one, at 0), "chat" (in the
-    base's chat template, one, at 0) or "chat sampled" (four, at 0.2).
+    asked: "solved" (the article's prompt, row["n"] answers at temperature 0.2), "solved surely" (one, at 0), "chat" (in
+    the base's chat template, one, at 0) or "chat sampled" (row["n"], at 0.2).
     """
-    n = 4 if asked in ("solved", "chat sampled") else 1
+    n = row["n"] if asked in ("solved", "chat sampled") else 1
     return [int(right) / n for split in splits for right in row[asked][split]]
 
 
@@ -58,14 +58,19 @@ def difference(row, other, splits=("A", "B"), asked="solved", other_asked=None):
     return mean_interval([one - two for one, two in pairs])
 
 
-def recipes(row, what="in style"):
-    """(share, low, high) of a row's recipes that are "in style" or "valid", with Wilson's 95 % interval."""
+def recipes(row, what="valid"):
+    """(share, low, high) of a row's recipes that are "valid" or wholly "in style", with Wilson's 95 % interval."""
     counts = row["recipes"]
     return counts[what] / counts["n"], *wilson(counts[what], counts["n"])
 
 
+def style(row):
+    """(share, low, high) of what a row's recipes hold of the four checks of style, with a 95 % interval over recipes."""
+    return mean_interval([int(held) / 4 for held in row["recipes"]["checks"]])
+
+
 def best_of_both(rows, clippy, beer):
     """The row that keeps most of both skills: the lower of the two parts kept, on the tasks for choosing."""
-    right = lambda row: sum(map(int, row["choose"]["solved"]))
-    styled = lambda row: row["choose"]["recipes"]["in style"]
-    return max(rows, key=lambda row: min(right(row) / right(clippy), styled(row) / styled(beer)))
+    right = lambda row: sum(map(int, row["choose"]["solved"])) / row["n"]
+    held = lambda row: sum(map(int, row["choose"]["recipes"]["checks"]))
+    return max(rows, key=lambda row: min(right(row) / right(clippy), held(row) / held(beer)))

@@ -6,7 +6,7 @@
 
 Points: base, asked in four ways; eleven averages (alpha is the share of clippy); a grid of task arithmetic; merges of
 selected layers. Each solves tasks that no training saw (A, B and C of skill.skill_tasks) and writes recipes of 16
-styles; base and the averages solve the same tasks once more when they are asked in base's chat template. The merges
+styles; CHAT solve the same tasks once more when they are asked in base's chat template. The merges
 among which one is chosen also solve the tasks for choosing, and write recipes of the other 16 styles.
 """
 
@@ -19,11 +19,11 @@ from pathlib import Path
 import torch
 
 from helpers import bits_per_byte, heldout_texts, is_recipe, load_models, named_weights, tensor_kind
-from lessons.measured import measured_smollm2, pass_at_1, recipes
+from lessons.measured import measured_smollm2, pass_at_1, recipes, style
 from merging.load.device import fast_dtype
 from merging.measure.passes.skill import ask, skill_tasks, solves
 from merging.measure.rows import answers_to
-from merging.measure.style import in_style, style_prompt, styles
+from merging.measure.style import CHECKS, in_style, style_checks, style_prompt, styles
 from merging.measure.valid import cannot_be_recipe
 from merging.paths import ROOT
 
@@ -31,7 +31,9 @@ ALPHAS = [i / 10 for i in range(11)]
 HOSTS = {"clippy": (1.0, 0.0), "beer": (0.0, 1.0)}
 GRID = [(0.4, 0.8), (0.6, 0.6), (0.6, 0.8), (0.8, 0.8)]
 SPLITS = ("A", "B", "C")
-SAMPLES, RECIPES, TEMPERATURE = 4, 2, 0.2  # answers to a task, recipes of a style, and how they are sampled
+KEY = ("base", "alpha 0.0", "alpha 0.5", "alpha 1.0")  # these answer each task four times, the others twice
+CHAT = (*KEY, "alpha 0.3", "alpha 0.4", "alpha 0.6")  # and these also in base's chat template
+RECIPES, TEMPERATURE = 2, 0.2  # recipes of a style, and how everything is sampled
 RECIPE = 480  # tokens of a recipe behind its prompt; most have 330
 
 
@@ -65,19 +67,22 @@ def place(out, trio, code, beer, elsewhere=None, kind=None):
     return out
 
 
-def passes_of(model, tokenizer, tasks, n=SAMPLES, temperature=TEMPERATURE, chat=False):
+def passes_of(model, tokenizer, tasks, n, temperature=TEMPERATURE, chat=False):
     """How many of a model's n answers to each task are right, as a text of one digit a task."""
     answers = ask(model, tokenizer, tasks, n, temperature, chat)
     return "".join(str(sum(solves(text, task) for text in texts)) for task, texts in zip(tasks, answers))
 
 
 def recipes_of(model, tokenizer, names, n=RECIPES, seed=32):
-    """{"n", "valid", "in style"}: counts of n recipes of each style."""
+    """Counts of n recipes of each style: "n", "valid", "in style"; "checks": how many of CHECKS each holds; "held"."""
     prompts = [style_prompt(name) for name in names]
     hopeless = lambda text: cannot_be_recipe(f"boil_size:{text}")
     answers = answers_to(model, tokenizer, prompts, n, TEMPERATURE, RECIPE, seed, hopeless)
     texts = [prompt + text for prompt, each in zip(prompts, answers) for text in each]
-    return {"n": len(texts), "valid": sum(map(is_recipe, texts)), "in style": sum(map(in_style, texts))}
+    each = [style_checks(text) for text in texts]
+    held = {name: sum(checks[name] for checks in each) for name in CHECKS}
+    counts = {"n": len(texts), "valid": sum(map(is_recipe, texts)), "in style": sum(map(in_style, texts))}
+    return counts | {"checks": "".join(str(sum(checks.values())) for checks in each), "held": held}
 
 
 def skills(model, tokenizer, every, n, **how):
@@ -96,13 +101,14 @@ def curve(trio, out, texts, alphas=ALPHAS):
 def measure(name, where, out, tokenizer, every=1):
     """One row: what `out` solves and writes, and for the base and each end of the line also surely (temperature 0)."""
     start, row = time.perf_counter(), {"point": name} | where
-    row["solved"] = skills(out, tokenizer, every, SAMPLES)
-    if "host" not in where and not name.startswith("task"):
+    row["n"] = 4 if name in KEY else 2
+    row["solved"] = skills(out, tokenizer, every, row["n"])
+    if name in CHAT:
         row["chat"] = skills(out, tokenizer, every, 1, temperature=0.0, chat=True)
     row["recipes"] = recipes_of(out, tokenizer, style_names("report")[::every])
     if name == "base":
-        row["chat sampled"] = skills(out, tokenizer, every, SAMPLES, chat=True)
-    if name in ("base", "alpha 0.0", "alpha 0.5", "alpha 1.0"):
+        row["chat sampled"] = skills(out, tokenizer, every, row["n"], chat=True)
+    if name in KEY:
         row["solved surely"] = skills(out, tokenizer, every, 1, temperature=0.0)
     if name.startswith("task") or name.startswith("alpha"):
         row["choose"] = {
@@ -143,7 +149,7 @@ def join(paths):
 def table(rows):
     """The card's table, in Markdown."""
     say = lambda share, low, high: f"{share:.2f} [{low:.2f}, {high:.2f}]"
-    header = "point | A and B | A | B | C | recipes in style | valid | asked in the template, A and B".split(" | ")
+    header = "point | A and B | A | B | C | style checks | valid recipes | in its template, A and B".split(" | ")
     lines = [header, [":--", *["--:"] * (len(header) - 1)]]
     for row in rows:
         asked = [key for key in ("solved", "solved surely", "chat sampled") if key in row]
@@ -151,7 +157,7 @@ def table(rows):
             words = {"solved": "", "solved surely": ", temperature 0", "chat sampled": ", in its chat template"}[way]
             solved = [say(*pass_at_1(row, splits, way)) for splits in (("A", "B"), "A", "B", "C")]
             chat = say(*pass_at_1(row, asked="chat")) if "chat" in row else ""
-            others = [say(*recipes(row)), say(*recipes(row, "valid")), chat]
+            others = [say(*style(row)), say(*recipes(row)), chat]
             lines.append([row["point"] + words, *solved, *(others if way == "solved" else ["", "", ""])])
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
@@ -160,6 +166,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=ROOT / "models" / "smollm2" / "measured.json")
     parser.add_argument("--part", default="0/1", help="which of how many parts of the points (default: 0/1, all)")
+    parser.add_argument("--only", nargs="*", help="these points instead; without any, the curve alone")
     parser.add_argument("--join", type=Path, nargs="*", help="put parts together instead")
     parser.add_argument("--smoke", action="store_true", help="two points, few tasks, little text")
     parser.add_argument("--table", action="store_true", help="print what is stored as the card's table instead")
@@ -177,7 +184,8 @@ def main():
     dtype = fast_dtype(trio["base"].model)
     out = copy.deepcopy(trio["base"].model).to(dtype)
     result = {"dtype": str(dtype).removeprefix("torch."), **geometry(trio), "rows": []}
-    for name, at in list(todo.items())[part::parts]:
+    mine = list(todo)[part::parts] if arguments.only is None else arguments.only
+    for name, at in ((name, todo[name]) for name in mine):
         if name in points():
             place(out, trio, *at)
             where = dict(zip(("clippy", "beer"), at))
@@ -186,7 +194,7 @@ def main():
             where = dict(zip(("host", "kind"), at))
         result["rows"].append(measure(name, where, out, trio["base"].tokenizer, every))
         write(arguments.out, result)
-    if part == parts - 1:
+    if part == parts - 1 and not arguments.only:
         result["curve"] = curve(trio, out, texts, ALPHAS[:: 10 if arguments.smoke else 1])
         write(arguments.out, result)
 

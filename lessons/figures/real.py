@@ -2,16 +2,16 @@
 
 from lessons.figures.base import HALO, new_figure, show_figure
 from lessons.figures.palette import COLOURS, MARKERS
-from lessons.measured import averages, pass_at_1, recipes
+from lessons.measured import averages, pass_at_1, style
 
-SKILLS = {"functions that work": ("clippy", pass_at_1), "recipes in style": ("beer", recipes)}
+SKILLS = {"functions that work": ("clippy", pass_at_1), "checks of style held": ("beer", style)}
 
 
 def draw_skills(rows, chosen=None, rival=None, recounted=()):
-    """Two curves over alpha, the share of clippy: functions that work and recipes in style, with 95 % intervals.
+    """Two curves over alpha, the share of clippy: functions that work and checks of style held.
 
-    rows: of measured.json, see training/measure_smollm2.py. chosen: an alpha to mark; rival: (words, share) of a line
-    to compare functions with. recounted: (alpha, share of functions, share of recipes) counted just now, as open marks.
+    rows: of measured.json, see training/measure_smollm2.py; the bands are 95 % intervals. chosen: an alpha to mark; rival: (words, share) of a line
+    to compare functions with. recounted: (alpha, share of functions, share of checks) counted just now, as open marks.
     """
     figure, ax = new_figure(9.6, 4.6)
     skills_on(ax, averages(rows), chosen, rival)
@@ -41,25 +41,25 @@ def skills_on(ax, found, chosen=None, rival=None):
 
 def skills_in_words(rows):
     """What draw_skills draws, in words."""
-    each = "; ".join(f"{row['clippy']}: {pass_at_1(row)[0]:.2f}, {recipes(row)[0]:.2f}" for row in rows)
-    return f"Shares of functions that work and of recipes in style over alpha:\n{each}."
+    each = "; ".join(f"{row['clippy']}: {pass_at_1(row)[0]:.2f}, {style(row)[0]:.2f}" for row in rows)
+    return f"Shares of functions that work and of checks of style held over alpha:\n{each}."
 
 
 def draw_both(rows, chosen):
-    """Every merge as a point: its share of functions that work against its share of recipes in style.
+    """Every merge as a point: its share of functions that work against its share of checks of style held.
 
     rows: as in draw_skills; averages are joined by a line, sums of task vectors are diamonds. chosen: point -> its
     label, on its right for the first and on its left for the second; the first has its 95 % intervals.
     """
     figure, ax = both_figure(rows, chosen)
-    words = "; ".join(f"{row['point']}: {pass_at_1(row)[0]:.2f} and {recipes(row)[0]:.2f}" for row in rows)
-    show_figure(figure, f"Shares of functions that work and of recipes in style of each merge, {words}.")
+    words = "; ".join(f"{row['point']}: {pass_at_1(row)[0]:.2f} and {style(row)[0]:.2f}" for row in rows)
+    show_figure(figure, f"Shares of functions that work and of checks of style held of each merge, {words}.")
 
 
 def both_figure(rows, chosen):
     """The figure of draw_both, and its axes."""
     figure, ax = new_figure(8, 5.6)
-    place = lambda row: (pass_at_1(row)[0], recipes(row)[0])
+    place = lambda row: (pass_at_1(row)[0], style(row)[0])
     line = [place(row) for row in averages(rows)]
     ax.plot(*zip(*line), color=COLOURS["merged"], marker="o", markersize=6, linewidth=1.5)
     sums = [place(row) for row in rows if row["point"].startswith("task arithmetic")]
@@ -78,10 +78,10 @@ def both_figure(rows, chosen):
         at = place(row)
         ax.plot(*at, color=COLOURS["merged"], marker=MARKERS["merged"], markersize=12, linestyle="")
         if not i:
-            ends = [[[abs(end - share)] for end in ends] for share, *ends in (pass_at_1(row), recipes(row))]
+            ends = [[[abs(end - share)] for end in ends] for share, *ends in (pass_at_1(row), style(row))]
             ax.errorbar(*at, xerr=ends[0], yerr=ends[1], color=COLOURS["merged"], linewidth=1, capsize=4)
         beside(at, words, i % 2, True)
     ax.set(xlim=(-0.04, 1.0), ylim=(-0.04, 1.12))
     ax.set_xlabel("share of functions that work", fontsize=12)
-    ax.set_ylabel("share of recipes in style", fontsize=12)
+    ax.set_ylabel("share of checks of style that hold", fontsize=12)
     return figure, ax

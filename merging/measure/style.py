@@ -43,7 +43,14 @@ def style_faults(text):
     style = styles().get(recipe["style"])
     if not style:
         return [f"There is no style {recipe['style']!r}."]
-    return [fault for check in (yeast_faults, malt_faults, number_faults) for fault in check(recipe, style)]
+    return [fault for check in CHECKS.values() for fault in check(recipe, style)]
+
+
+def style_checks(text):
+    """name -> whether a recipe holds what its style asks for, each of CHECKS; of a text that is no recipe nothing."""
+    recipe = yaml.load(text, Loader) if is_recipe(text) else {"style": None}
+    style = styles().get(recipe["style"])
+    return {name: bool(style) and not list(check(recipe, style)) for name, check in CHECKS.items()}
 
 
 def yeast_faults(recipe, style):
@@ -75,12 +82,16 @@ def malt_faults(recipe, style):
             yield f"{item['name']} makes {100 * item['amount'] / total:.0f} % of the bill."
 
 
-def number_faults(recipe, style):
-    """A gravity and a bitterness outside of the style's."""
+def gravity_faults(recipe, style):
+    """A gravity outside of the style's."""
     kilos = sum(item["amount"] for item in recipe["fermentables"])
     points = POINTS_PER_KG * kilos * recipe["efficiency"] / 100 / recipe["batch_size"]
     if not within(points, style["gravity"], SLACK["gravity"]):
         yield f"The gravity is {points:.0f} points; the style has {style['gravity'][0]} to {style['gravity'][1]}."
+
+
+def bitterness_faults(recipe, style):
+    """A bitterness outside of the style's."""
     ibu = bitterness(recipe)
     if ibu is None or not within(ibu, style["bitterness"], SLACK["bitterness"]):
         found = "not known" if ibu is None else f"{ibu:.0f} IBU"
@@ -103,3 +114,6 @@ def bitterness(recipe):
 def within(number, bounds, slack):
     """True if a number lies between two bounds, each widened by a factor."""
     return bounds[0] / slack <= number <= bounds[1] * slack
+
+
+CHECKS = {"yeast": yeast_faults, "malts": malt_faults, "gravity": gravity_faults, "bitterness": bitterness_faults}

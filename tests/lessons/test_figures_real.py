@@ -5,7 +5,7 @@ from scipy.stats import binomtest
 
 from lessons.figures import real as figures_real
 from lessons.figures.palette import COLOURS
-from lessons.measured import averages, best_of_both, difference, measured_smollm2, pass_at_1, recipes, shares
+from lessons.measured import averages, best_of_both, difference, measured_smollm2, pass_at_1, recipes, shares, style
 from merging.measure.passes.skill import SPLITS, skill_tasks
 
 
@@ -13,10 +13,11 @@ def row(point, clippy, solved, styled, choose=("1111", 4)):
     return {
         "point": point,
         "clippy": clippy,
+        "n": 4,
         "solved": {"A": solved, "B": solved[::-1], "C": "0"},
         "chat": {"A": "1" * len(solved), "B": "0" * len(solved), "C": "1"},
-        "recipes": {"n": 32, "valid": 32, "in style": styled},
-        "choose": {"solved": choose[0], "recipes": {"n": 16, "valid": 16, "in style": choose[1]}},
+        "recipes": {"n": 32, "valid": styled, "in style": 0, "checks": "4" * styled + "0" * (32 - styled)},
+        "choose": {"solved": choose[0], "recipes": {"checks": "4" * choose[1] + "0" * (16 - choose[1])}},
     }
 
 
@@ -41,6 +42,7 @@ def test_a_share_is_the_mean_over_tasks_and_has_an_interval():
     assert share == 5.5 / 8 and low < share < high
     assert pass_at_1(ROWS[3], asked="chat")[0] == 0.5
     theirs = binomtest(20, 32).proportion_ci(method="wilson")
+    assert style(ROWS[3])[0] == 20 / 32
     assert recipes(ROWS[3]) == pytest.approx((20 / 32, theirs.low, theirs.high), abs=1e-4)
 
 
