@@ -65,7 +65,7 @@ def recipes(row, what="valid"):
 
 
 def style(row):
-    """(share, low, high) of what a row's recipes hold of the four checks of style, with a 95 % interval over recipes."""
+    """(share, low, high) of the checks of style that a row's recipes hold, with a 95 % interval over recipes."""
     return mean_interval([int(held) / 4 for held in row["recipes"]["checks"]])
 
 
