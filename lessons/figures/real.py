@@ -2,7 +2,7 @@
 
 from lessons.figures.base import HALO, new_figure, show_figure
 from lessons.figures.palette import COLOURS, MARKERS
-from lessons.measured import averages, pass_at_1, style
+from lessons.measured import averages, pass_at_1, recipes, style
 
 SKILLS = {"functions that work": ("clippy", pass_at_1), "checks of style held": ("beer", style)}
 
@@ -10,6 +10,7 @@ SKILLS = {"functions that work": ("clippy", pass_at_1), "checks of style held": 
 def draw_skills(rows, chosen=None, rival=None, recounted=()):
     """Two curves over alpha, the share of clippy: functions that work and checks of style held.
 
+    Dashed are valid recipes.
     rows: of measured.json, see training/measure_smollm2.py; the bands are 95 % intervals. chosen: an alpha to mark;
     rival: (words, share) of a line to compare functions with. recounted: (alpha, share of functions, share of checks)
     counted just now, as open marks.
@@ -30,6 +31,10 @@ def skills_on(ax, found, chosen=None, rival=None):
         ax.fill_between(alphas, lows, highs, color=COLOURS[model], alpha=0.2, linewidth=0)
         ax.plot(alphas, values, color=COLOURS[model], marker=MARKERS[model], markersize=8, linewidth=2)
         ax.text(1 - at, 1.09, words, ha="left" if at else "right", fontsize=12, color=COLOURS[model])
+    valid = [recipes(row)[0] for row in found]
+    ax.plot(alphas, valid, color=COLOURS["beer"], linestyle="--", linewidth=1.5)
+    beside = dict(textcoords="offset points", fontsize=12, color=COLOURS["beer"])
+    ax.annotate("valid recipes", (alphas[0], valid[0]), (4, -16), **beside)
     if rival:
         ax.axhline(rival[1], color=COLOURS["base"], linewidth=1.5, linestyle=":")
         ax.annotate(rival[0], (0, rival[1]), (4, 5), textcoords="offset points", fontsize=12, color=COLOURS["base"])

@@ -56,9 +56,10 @@ def test_both_skills_are_drawn_in_order_with_what_was_counted_again(shown):
     figures_real.draw_skills(ROWS, 0.5, ("base", 0.25), recounted=[(0.5, 0.4375, 0.8125)])
     ((figure, alt),) = shown
     assert "0.0: 0.00, 1.00; 0.5: 0.50, 0.75; 1.0: 1.00, 0.00." in alt
-    functions, styled, rival, chosen, again, once_more = figure.axes[0].lines
+    functions, styled, valid, rival, chosen, again, once_more = figure.axes[0].lines
     assert (list(functions.get_xdata()), list(functions.get_ydata())) == ([0.0, 0.5, 1.0], [0.0, 0.5, 1.0])
     assert list(styled.get_ydata()) == [1.0, 0.75, 0.0]
+    assert list(valid.get_ydata()) == [1.0, 0.75, 0.0]
     assert list(rival.get_ydata()) == [0.25, 0.25] and list(chosen.get_xdata()) == [0.5, 0.5]
     assert [list(line.get_ydata()) for line in (again, once_more)] == [[0.8125], [0.4375]]
 
