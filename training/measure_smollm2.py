@@ -6,8 +6,8 @@
 
 Points: base, asked in four ways; eleven averages (alpha is the share of clippy); a grid of task arithmetic; merges of
 selected layers. Each solves tasks that no training saw (A, B and C of skill.skill_tasks) and writes recipes of 16
-styles; CHAT solve the same tasks once more when they are asked in base's chat template. The merges
-among which one is chosen also solve the tasks for choosing, and write recipes of the other 16 styles.
+styles; CHAT solve the same tasks once more when they are asked in base's chat template. The
+averages, among which one is chosen, also solve the tasks for choosing and write recipes of the other 16 styles.
 """
 
 import argparse
@@ -31,9 +31,14 @@ ALPHAS = [i / 10 for i in range(11)]
 HOSTS = {"clippy": (1.0, 0.0), "beer": (0.0, 1.0)}
 GRID = [(0.4, 0.8), (0.6, 0.6), (0.6, 0.8), (0.8, 0.8)]
 SPLITS = ("A", "B", "C")
-KEY = ("base", "alpha 0.0", "alpha 0.5", "alpha 1.0")  # these answer each task four times, the others twice
+KEY = (
+    "base",
+    "alpha 0.0",
+    "alpha 0.5",
+    "alpha 1.0",
+)  # answer each task four times, other averages twice, the rest once
 CHAT = (*KEY, "alpha 0.3", "alpha 0.4", "alpha 0.6")  # and these also in base's chat template
-RECIPES, TEMPERATURE = 2, 0.2  # recipes of a style, and how everything is sampled
+TEMPERATURE = 0.2
 RECIPE = 480  # tokens of a recipe behind its prompt; most have 330
 
 
@@ -73,7 +78,7 @@ def passes_of(model, tokenizer, tasks, n, temperature=TEMPERATURE, chat=False):
     return "".join(str(sum(solves(text, task) for text in texts)) for task, texts in zip(tasks, answers))
 
 
-def recipes_of(model, tokenizer, names, n=RECIPES, seed=32):
+def recipes_of(model, tokenizer, names, n, seed=32):
     """Counts of n recipes of each style: "n", "valid", "in style"; "checks": how many of CHECKS each holds; "held"."""
     prompts = [style_prompt(name) for name in names]
     hopeless = lambda text: cannot_be_recipe(f"boil_size:{text}")
@@ -101,16 +106,16 @@ def curve(trio, out, texts, alphas=ALPHAS):
 def measure(name, where, out, tokenizer, every=1):
     """One row: what `out` solves and writes, and for the base and each end of the line also surely (temperature 0)."""
     start, row = time.perf_counter(), {"point": name} | where
-    row["n"] = 4 if name in KEY else 2
+    row["n"] = 4 if name in KEY else 2 if name.startswith("alpha") else 1
     row["solved"] = skills(out, tokenizer, every, row["n"])
     if name in CHAT:
         row["chat"] = skills(out, tokenizer, every, 1, temperature=0.0, chat=True)
-    row["recipes"] = recipes_of(out, tokenizer, style_names("report")[::every])
+    row["recipes"] = recipes_of(out, tokenizer, style_names("report")[::every], min(row["n"], 2))
     if name == "base":
         row["chat sampled"] = skills(out, tokenizer, every, row["n"], chat=True)
     if name in KEY:
         row["solved surely"] = skills(out, tokenizer, every, 1, temperature=0.0)
-    if name.startswith("task") or name.startswith("alpha"):
+    if name.startswith("alpha"):
         row["choose"] = {
             "solved": passes_of(out, tokenizer, skill_tasks("choose")[::every], 2),
             "recipes": recipes_of(out, tokenizer, style_names("choose")[::every], 1, seed=1000),

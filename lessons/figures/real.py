@@ -10,10 +10,9 @@ SKILLS = {"functions that work": ("clippy", pass_at_1), "checks of style held": 
 def draw_skills(rows, chosen=None, rival=None, recounted=()):
     """Two curves over alpha, the share of clippy: functions that work and checks of style held.
 
-    Dashed are valid recipes.
-    rows: of measured.json, see training/measure_smollm2.py; the bands are 95 % intervals. chosen: an alpha to mark;
-    rival: (words, share) of a line to compare functions with. recounted: (alpha, share of functions, share of checks)
-    counted just now, as open marks.
+    Dashed are valid recipes. rows: of measured.json, see training/measure_smollm2.py; the bands are 95 % intervals.
+    chosen: an alpha to mark; rival: (words, share) of a line to compare functions with. recounted: (alpha, share of
+    functions, share of checks) counted just now, as open marks.
     """
     figure, ax = new_figure(9.6, 4.6)
     skills_on(ax, averages(rows), chosen, rival)
