@@ -21,8 +21,8 @@ ALONE = """\
 import os, sys
 if not os.path.exists("{up}/helpers.py"):
     raise RuntimeError("Open this notebook in its repository, in the folder {folder}.")
-sys.path.insert(0, "{up}")  # helpers.py lies {where}
-os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # waiting threads leave their core to others"""
+os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # waiting threads leave their core to others
+sys.path.insert(0, "{up}")  # helpers.py lies {where}"""
 FETCH = """\
 import os, subprocess, sys
 if not os.path.exists("{up}/helpers.py"):  # opened alone, as in Colab
@@ -33,8 +33,8 @@ if not os.path.exists("{up}/helpers.py"):  # opened alone, as in Colab
     if subprocess.run(command, shell=True).returncode:
         raise RuntimeError(f"That failed: get {{origin}} by hand and open it there.")
     os.chdir("series/{folder}")
-sys.path.insert(0, "{up}")  # helpers.py lies {where}
-os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # waiting threads leave their core to others"""
+os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # waiting threads leave their core to others
+sys.path.insert(0, "{up}")  # helpers.py lies {where}"""
 PLACES = {"notebooks": ("..", "one folder up"), "notebooks/solutions": ("../..", "two folders up")}
 # Folded in JupyterLab, a form in Colab, left out of the site.
 FOLDED = {"cellView": "form", "jupyter": {"source_hidden": True}, "tags": ["remove-cell"]}
