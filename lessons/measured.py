@@ -71,6 +71,6 @@ def style(row):
 
 def best_of_both(rows, clippy, beer):
     """The row that keeps most of both skills: the lower of the two parts kept, on the tasks for choosing."""
-    right = lambda row: sum(map(int, row["choose"]["solved"])) / row["n"]
+    right = lambda row: sum(map(int, row["choose"]["solved"]))
     held = lambda row: sum(map(int, row["choose"]["recipes"]["checks"]))
     return max(rows, key=lambda row: min(right(row) / right(clippy), held(row) / held(beer)))

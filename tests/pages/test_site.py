@@ -129,7 +129,7 @@ def test_what_the_start_page_quotes_is_stored_in_notebook_06(site):
     stored = nbformat.read(build.ROOT / "notebooks" / "06_a_real_language_model.ipynb", as_version=4)
     pages = [out.get("data", {}).get("text/html") for cell in stored.cells for out in cell.get("outputs", [])]
     quoted = re.findall(r"<div>(<pre.*?</pre>)</div>", build.written(), flags=re.DOTALL)
-    assert len(quoted) == 3 and all(page in pages for page in quoted)
+    assert len(quoted) == 2 and all(page in pages for page in quoted)
 
 
 def test_badges_become_links_without_pictures(tmp_path):
