@@ -86,7 +86,7 @@ def both_figure(rows, chosen):
             ends = [[[abs(end - share)] for end in ends] for share, *ends in (pass_at_1(row), style(row))]
             ax.errorbar(*at, xerr=ends[0], yerr=ends[1], color=COLOURS["merged"], linewidth=1, capsize=4)
         beside(at, words, i % 2, True)
-    ax.set(xlim=(-0.04, 1.0), ylim=(-0.04, 1.12))
+    ax.set(xlim=(-0.04, 0.6), ylim=(-0.04, 0.7))
     ax.set_xlabel("share of functions that work", fontsize=12)
     ax.set_ylabel("share of checks of style that hold", fontsize=12)
     return figure, ax
