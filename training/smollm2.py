@@ -82,7 +82,7 @@ def source_pieces(files, length=1200):
 
 
 def corpora(scale=1.0):
-    """name -> list of texts, or of (prompt, answer), for sources that need no model; scale: which part of each."""
+    """name -> list of texts, for sources that need no model; scale: which part of each."""
     files = stdlib_files()
     files = files[: max(20, int(len(files) * scale))]
     n = max(40, int(8000 * scale))

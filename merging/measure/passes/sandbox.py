@@ -16,7 +16,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from merging.measure.passes.tasks import FILE_TASK, FILES, TASKS
@@ -27,15 +26,6 @@ MEMORY = 256 * 2**20  # bytes of address space; Python itself takes about 30 MB
 OUTPUT = 10_000  # characters that a call may print, and bytes of all answers together
 CODE = 10_000  # characters of a sample; 200 tokens are about 1,000
 CHILD = Path(__file__).with_name("child.py")
-
-
-def correct_share(samples, timeout=TIMEOUT, workers=2):
-    """Share of samples, pairs of a task and the code that was sampled for it, that are correct; ValueError for none."""
-    samples = list(samples)
-    if not samples:
-        raise ValueError("There are no samples to count: give at least one pair of task and code.")
-    with ThreadPoolExecutor(workers) as pool:  # the threads only wait: each sample runs in a process of its own
-        return sum(pool.map(lambda sample: passes(sample[1], sample[0], timeout), samples)) / len(samples)
 
 
 def passes(code, task, timeout=TIMEOUT):

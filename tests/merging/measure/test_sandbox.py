@@ -12,7 +12,7 @@ import threading
 import pytest
 
 from merging.measure.passes import sandbox
-from merging.measure.passes.sandbox import TASKS, correct_share, passes, run_code
+from merging.measure.passes.sandbox import TASKS, passes, run_code
 from merging.measure.passes.tasks import same_number
 from training.functions import HELDOUT_TASKS
 
@@ -368,11 +368,7 @@ def test_lenient_is_not_careless(task, code):
     assert not passes(code, task, PLENTY)
 
 
-def test_share_counts_the_correct_ones():
-    samples = [(FACTORIAL, RIGHT[FACTORIAL])] * 3 + [(FACTORIAL, WRONG[FACTORIAL]), (FACTORIAL, "import os")]
-    assert correct_share(samples, PLENTY) == correct_share(iter(samples), PLENTY, workers=1) == 3 / 5
-    with pytest.raises(ValueError, match="no samples"):
-        correct_share([])
+def test_a_task_without_examples_is_refused():
     with pytest.raises(ValueError, match="no examples for 'dance'"):
         passes("def f():\n    return 1", "dance")
 
