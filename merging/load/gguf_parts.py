@@ -52,14 +52,13 @@ def refuse_part(label, file, reader):
 
 
 @contextmanager
-def one_file(files, read, place):
-    """One GGUF file with the tensors of all parts, a temporary one in a place if there are several; read: opens one."""
+def one_file(files, readers, place):
+    """One GGUF file with the tensors of all parts, a temporary one in a place if there are several."""
     if len(files) == 1:
         yield files[0]
         return
     from gguf import GGUFValueType, GGUFWriter
 
-    readers = [read(file) for file in files]
     with tempfile.TemporaryDirectory(dir=place, prefix="whole-") as room:
         whole = Path(room) / "whole.gguf"
         fields = readers[0].fields

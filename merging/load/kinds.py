@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 from safetensors import SafetensorError, safe_open
 
-from merging.errors import LoadError
+from merging.errors import LoadError, MergeError
 from merging.load.files import reason
 from merging.load.limits import bin_tensors
 
@@ -17,6 +17,16 @@ WRAPPERS = ("_orig_mod.", "module.")
 # The dtypes that can be averaged, by their codes in safetensors files, in that format's order.
 DTYPES = {"F64": torch.float64, "F32": torch.float32, "BF16": torch.bfloat16, "F16": torch.float16}
 CODES = {str(dtype).removeprefix("torch."): code for code, dtype in DTYPES.items()}  # "float32" -> "F32"
+
+
+def dtype_code(name):
+    """The code of a dtype that a merge can be saved in, by its name, as "bfloat16", or torch's. Raises MergeError."""
+    name = str(name).removeprefix("torch.")
+    if name not in CODES:
+        raise MergeError(
+            f"dtype is the name of one of the dtypes that a merge can be saved in ({', '.join(CODES)}), not {name!r}."
+        )
+    return CODES[name]
 
 
 def model_files(folder):
@@ -51,16 +61,19 @@ def refuse_empty(label, folder, weights=True):
         )
 
 
-def stored_types(folder, file="model.safetensors"):
-    """name -> code of the dtype, as in "BF16", of every tensor in a folder's safetensors files, or else .bin files.
+def stored_types(folder):
+    """name -> code of the dtype of every tensor of a whole model in a folder, as types_in; {} if it has none."""
+    files, alone = model_files(folder), Path(folder) / "model.safetensors"
+    files = [file for file in files if file.suffix == ".safetensors"] or files
+    return types_in([alone] if alone.is_file() else files)  # with an index beside it, too
 
-    {} if it has none. In .bin files, None stands for what is no float; raises LoadError for one that is damaged, or
-    unpacks to more than it can hold.
+
+def types_in(files):
+    """name -> code of the dtype, as in "BF16", of every tensor in safetensors or .bin files; {} if one is not sound.
+
+    In .bin files, None stands for what is no float; raises LoadError for one that is damaged, or unpacks to more than
+    it can hold.
     """
-    files = model_files(folder)
-    files = [found for found in files if found.suffix == ".safetensors"] or files
-    if file != "model.safetensors" or (Path(folder) / file).is_file():  # with an index beside it, it is read alone
-        files = [Path(folder) / file]
     types = {}
     for file in files:
         try:

@@ -2,16 +2,16 @@
 
 from typing import NamedTuple
 
-from merging.checks import ARCHITECTURE, config_setting, other_settings
+from merging.checks import architecture_differences, config_setting, other_settings
 from merging.errors import LoadError, printable
 from merging.load.adapters import adapter_config, base_of, check_plain, tokenizer_folder, with_template
 from merging.load.files import check_files, read_config, read_tokenizer, reason
 from merging.load.gguf import cache
-from merging.load.kinds import is_adapter, stored_types
+from merging.load.kinds import is_adapter
 from merging.load.layout import bare_tensors, no_language
 from merging.load.loading import find_folder
 from merging.load.memory import float32_bytes, in_words
-from merging.load.reading import QUANTISED, drop_stale_quantisation
+from merging.load.reading import QUANTISED, is_quantised
 from merging.load.vocabulary import disagreement, same_base_words, spare_rows
 from merging.tensors import other_parts
 
@@ -42,26 +42,8 @@ def preflight(sources):
     """
     configs, tokenizers, refusals, notes = {}, {}, [], []
     for label, source in sources.items():
-        folder = words_at = own = find_folder(label, source, weights=False)
-        if is_adapter(folder):
-            base, note = _base_folder(label, folder, sources)
-            notes.append(note)
-            folder, words_at = base, tokenizer_folder(folder, base)
-        elif folder.parent == cache():
-            notes.append(f"{label} is read from GGUF codes: the rounding of its numbers to a few bits is part of it.")
-        configs[label], tokenizers[label] = _config_and_tokenizer(label, folder, words_at)
-        if own != words_at:
-            tokenizers[label] = with_template(tokenizers[label], own)
-        refusals += [why] if (why := no_language(label, configs[label])) else []
-        if getattr(configs[label], "quantization_config", None) and words_at == folder:
-            drop_stale_quantisation(label, configs[label], stored_types(folder))
-        if getattr(configs[label], "quantization_config", None):
-            refusals.append(
-                f"The base of {label} is quantised: nothing can be added to its codes. Give the base's release in "
-                "bfloat16 or float32 beside it, as base."
-                if is_adapter(own)
-                else f"{label} {QUANTISED}"
-            )
+        configs[label], tokenizers[label], bad, remarks = _look_at(label, source, sources)
+        refusals, notes = refusals + bad, notes + remarks
     first, tensors = next(iter(configs), None), {label: bare_tensors(config) for label, config in configs.items()}
     notes += _other_parts(first, tensors[first]) if tensors.get(first) else []
     for label in list(configs)[1:]:
@@ -89,6 +71,29 @@ QUESTIONS = {
     "quantised": lambda config, tokenizer: "yes" if getattr(config, "quantization_config", None) else "no",
     "chat template": lambda config, tokenizer: "yes" if tokenizer.chat_template else "no",
 }
+
+
+def _look_at(label, source, sources):
+    """(config, tokenizer, refusals, notes) of one model; of an adapter the base's, and the words that it brings."""
+    own = folder = words_at = find_folder(label, source, weights=False)
+    notes = []
+    if is_adapter(own):
+        folder, note = _base_folder(label, own, sources)
+        words_at, notes = tokenizer_folder(own, folder), [note]
+    elif own.parent == cache():
+        notes = [f"{label} is read from GGUF codes: the rounding of its numbers to a few bits is part of it."]
+    config, tokenizer = _config_and_tokenizer(label, folder, words_at)
+    if own != words_at:
+        tokenizer = with_template(tokenizer, own)
+    refusals = [why] if (why := no_language(label, config)) else []
+    if is_quantised(label if own == folder else f"base of {label}", folder, config):
+        refusals.append(
+            f"{label} {QUANTISED}"
+            if own == folder
+            else f"The base of {label} is quantised: nothing can be added to its codes. Give the base's release in "
+            "bfloat16 or float32 beside it, as base."
+        )
+    return config, tokenizer, refusals, notes
 
 
 def _config_and_tokenizer(label, folder, words_at):
@@ -133,14 +138,11 @@ def _compare(first, config1, tokenizer1, label, config2, tokenizer2):
 
 
 def _differences(first, config1, label, config2):
-    """Sentences on the settings in which two architectures differ; a different model_type says it all."""
-    settings = ARCHITECTURE[:1] if config1.model_type != config2.model_type else ARCHITECTURE
-    pairs = ((setting, config_setting(config1, setting), config_setting(config2, setting)) for setting in settings)
+    """Sentences on the settings in which two architectures differ."""
     return [
         f"{setting} is {one} in {first} and {other} in {label}: "
         f"{WHY.get(setting, 'the same numbers would take part in another computation. Merge copies of one base')}."
-        for setting, one, other in pairs
-        if one != other
+        for setting, (one, other) in architecture_differences(config1, config2).items()
     ]
 
 

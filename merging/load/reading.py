@@ -42,8 +42,7 @@ def read_model(label, folder, dtype=torch.float32):
     """The model in a folder, in eval mode, with its Origin. Raises LoadError, also if a tensor is missing."""
     folder = Path(folder)
     types, config = stored_types(folder), read_config(folder)
-    drop_stale_quantisation(label, config, types)
-    if getattr(config, "quantization_config", None):
+    if is_quantised(label, folder, config):
         raise LoadError(f"Model {label!r}: {folder} {QUANTISED}")
     if why := no_language(f"Model {label!r}", config):
         raise LoadError(asks_for_code(folder) if getattr(config, "auto_map", None) else why)
@@ -116,15 +115,19 @@ def stored_dtype(config, types):
     return max(DTYPES.values(), key=found.count) if found else told if isinstance(told, torch.dtype) else torch.float32
 
 
-def drop_stale_quantisation(label, config, types):
-    """Take a quantisation out of a config if the stored numbers are no codes: all tensors of the model, as floats."""
-    if not getattr(config, "quantization_config", None) or not types or not set(types.values()) <= set(DTYPES):
-        return
-    plain = copy.deepcopy(config)
+def is_quantised(label, folder, config):
+    """True if the stored numbers are codes, as the config says. Where they are all of the model's, as floats, it is
+    wrong: the setting is taken out of it, and a sentence says so.
+    """
+    if not getattr(config, "quantization_config", None):
+        return False
+    types, plain = stored_types(folder), copy.deepcopy(config)
     del plain.quantization_config
-    if set(types) == set(expected_tensors(plain)):
-        del config.quantization_config
-        print(f"{label}: its config says that it is quantised, but its numbers are plain: that setting is left out.")
+    if not types or not set(types.values()) <= set(DTYPES) or set(types) != set(expected_tensors(plain)):
+        return True
+    del config.quantization_config
+    print(f"{label}: its config says that it is quantised, but its numbers are plain: that setting is left out.")
+    return False
 
 
 def own_generation(folder, config=None):

@@ -17,7 +17,7 @@ from small import OWN, build, bytes_of, load, write_own
 from transformers import PretrainedConfig, PreTrainedTokenizerBase
 
 from helpers import average_models
-from merging.disk import checkpoints, sources
+from merging.disk import checkpoints, saving
 from merging.disk.checkpoints import merge_checkpoints
 from merging.disk.folders import only_one, whole_folder
 from merging.disk.saving import save_merge
@@ -252,7 +252,7 @@ def test_an_interrupted_merge_leaves_the_old_folder_or_the_new_one(folders, tmp_
 @pytest.mark.parametrize(
     "owner, name",
     [
-        (sources, "save_torch_state_dict"),
+        (saving, "save_torch_state_dict"),
         (PretrainedConfig, "save_pretrained"),
         (PreTrainedTokenizerBase, "save_pretrained"),
     ],

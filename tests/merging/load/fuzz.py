@@ -238,7 +238,7 @@ def test_a_gguf_file(place, gguf_bytes, data):
     file = Path(place / "damaged.gguf")
     head = gguf_bytes[:3000]  # magic number, counts, settings, the words of the tokenizer
     file.write_bytes(data.draw(broken(head)) + gguf_bytes[3000:])
-    refused(lambda: gguf.bits("m", file), file)
+    refused(lambda: gguf.read("m", file), file)
 
 
 # --- strangers: nothing runs, nothing leaks, nothing hangs ------------------------------------------------------
@@ -344,7 +344,7 @@ def test_a_number_in_a_gguf_header(place, gguf_bytes, data, number):
     file, start = place / "large.gguf", data.draw(st.sampled_from(counts))
     file.write_bytes(gguf_bytes[:start] + struct.pack("<Q", number) + gguf_bytes[start + 8 :])
     with bounded(10, 500):
-        refused(lambda: gguf.bits("m", file), file)
+        refused(lambda: gguf.read("m", file), file)
 
 
 PIECES = st.recursive(

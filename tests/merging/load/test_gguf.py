@@ -195,7 +195,7 @@ def test_of_two_conversions_the_second_waits_and_finds_the_folder(small, cache, 
     folder = cache / "there"
     monkeypatch.setattr(gguf, "numbers", lambda *_: pytest.fail("converted twice"))
     with FileLock(cache / ".there.lock") as lock:
-        second = threading.Thread(target=gguf.write_whole, args=("m", folder, small[0]))
+        second = threading.Thread(target=gguf.write_whole, args=("m", folder, [small[0]]))
         second.start()
         folder.mkdir()
         lock.release()
