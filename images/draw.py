@@ -202,7 +202,7 @@ def written():
     axes.spines[["top", "right"]].set_visible(False)
     found, base = averages(rows), rows[0]
     best = best_of_both(found, found[-1], found[0])
-    skills_on(axes, found, best["clippy"], ("base, asked in its template", pass_at_1(base, asked="chat sampled")[0]))
+    skills_on(axes, found, best["clippy"], ("base, asked in its template", *pass_at_1(base, asked="chat sampled")))
     return figure
 
 

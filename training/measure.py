@@ -8,6 +8,7 @@ import argparse
 from pathlib import Path
 
 import helpers
+from merging.measure.counts import count_in_words
 from merging.measure.text import prompt_of
 from merging.paths import ROOT
 from training.functions import HELDOUT_TASKS
@@ -17,13 +18,15 @@ PROMPTS = [prompt_of(task) for task in HELDOUT_TASKS]
 
 
 def row(name, model, tokenizer, texts, samples):
-    """One line of the table: bits per byte on each text, share of valid recipes and functions."""
+    """One line of the table: bits per byte on each text, valid recipes and functions with their intervals."""
     bits = {text: helpers.bits_per_byte(model, tokenizer, documents) for text, documents in texts.items()}
     line = f"| {name} | " + " | ".join(f"{value:.3f}" for value in bits.values())
     if samples:
         recipes = helpers.valid_share(model, tokenizer, [helpers.BEER_PROMPT], samples, helpers.is_recipe)
-        functions = helpers.valid_share(model, tokenizer, PROMPTS, samples // len(PROMPTS), helpers.is_function)
-        line += f" | {recipes:.2f} | {functions:.2f}"
+        each = samples // len(PROMPTS)
+        functions = helpers.valid_share(model, tokenizer, PROMPTS, each, helpers.is_function)
+        line += f" | {count_in_words(round(recipes * samples), samples)}"
+        line += f" | {count_in_words(round(functions * each * len(PROMPTS)), each * len(PROMPTS))}"
     return bits, line
 
 

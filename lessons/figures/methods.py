@@ -5,7 +5,7 @@ import statistics
 
 from lessons.figures.base import HALO, new_figure, show_figure
 from lessons.figures.palette import COLOURS, HATCHES, MARKERS
-from merging.measure.counts import wilson
+from merging.measure.counts import count_in_words, wilson
 
 
 def draw_map(ticks, worse, ways, landed, lams, kept):
@@ -112,7 +112,7 @@ def draw_methods(measured, names=None):
     counts = {name: counted(row, measured["samples"]) for name, row in table.items()}
     draw_valid(right, counts)
     words = "; ".join(
-        f"{name} keeps {code:.2f} and {beer:.2f}, writes {said(counts[name][0])} and {said(counts[name][1])}"
+        f"{name} keeps {code:.2f} and {beer:.2f}, writes {' and '.join(count_in_words(*each) for each in counts[name])}"
         for name, (code, beer) in means.items()
     )
     far = [name for name in means if name not in near]
@@ -126,16 +126,11 @@ def counted(row, samples):
     return tuple((round(share * n), n) for share, n in zip(row["valid"], sizes))
 
 
-def said(count):
-    """A count with its 95 % interval: "9 of 32 (0.16 to 0.45)"."""
-    low, high = wilson(*count)
-    return f"{count[0]} of {count[1]} ({low:.2f} to {high:.2f})"
-
-
 def method_rows(measured, names):
     """A row for each method: name, both gains kept, and counts of valid functions and recipes with their intervals."""
     rows = measured["table"] | measured.get("rivals", {})
-    return [[name, *spread(rows[name]["kept"]), *map(said, counted(rows[name], measured["samples"]))] for name in names]
+    in_words = lambda row: [count_in_words(*count) for count in counted(row, measured["samples"])]
+    return [[name, *spread(rows[name]["kept"]), *in_words(rows[name])] for name in names]
 
 
 def draw_valid(ax, counts):

@@ -11,8 +11,8 @@ def draw_skills(rows, chosen=None, rival=None, recounted=()):
     """Two curves over alpha, the share of clippy: functions that work and checks of style held.
 
     Dashed are valid recipes. rows: of measured.json, see training/measure_smollm2.py; the bands are 95 % intervals.
-    chosen: an alpha to mark; rival: (words, share) of a line to compare functions with. recounted: (alpha, share of
-    functions, share of checks) counted just now, as open marks.
+    chosen: an alpha to mark; rival: (words, share) of a line to compare functions with, or (words, share, low, high).
+    recounted: (alpha, share of functions, share of checks) counted just now, as open marks.
     """
     figure, ax = new_figure(9.6, 4.6)
     skills_on(ax, averages(rows), chosen, rival)
@@ -30,13 +30,17 @@ def skills_on(ax, found, chosen=None, rival=None):
         ax.fill_between(alphas, lows, highs, color=COLOURS[model], alpha=0.2, linewidth=0)
         ax.plot(alphas, values, color=COLOURS[model], marker=MARKERS[model], markersize=8, linewidth=2)
         ax.text(1 - at, 1.09, words, ha="left" if at else "right", fontsize=12, color=COLOURS[model])
-    valid = [recipes(row)[0] for row in found]
+    valid, *ends = zip(*map(recipes, found))
+    ax.fill_between(alphas, *ends, color=COLOURS["beer"], alpha=0.1, linewidth=0)
     ax.plot(alphas, valid, color=COLOURS["beer"], linestyle="--", linewidth=1.5)
     beside = dict(textcoords="offset points", fontsize=12, color=COLOURS["beer"])
     ax.annotate("valid recipes", (alphas[0], valid[0]), (4, -16), **beside)
     if rival:
-        ax.axhline(rival[1], color=COLOURS["base"], linewidth=1.5, linestyle=":")
-        ax.annotate(rival[0], (0, rival[1]), (4, 5), textcoords="offset points", fontsize=12, color=COLOURS["base"])
+        words, share, *ends = rival
+        ax.axhline(share, color=COLOURS["base"], linewidth=1.5, linestyle=":")
+        ax.annotate(words, (0, share), (4, 5), textcoords="offset points", fontsize=12, color=COLOURS["base"])
+        if ends:
+            ax.errorbar(-0.03, share, [[share - ends[0]], [ends[1] - share]], color=COLOURS["base"], fmt="none")
     if chosen is not None:
         ax.axvline(chosen, color=COLOURS["merged"], linewidth=2, linestyle="--")
     ax.set_ylim(-0.03, 1.16)

@@ -5,11 +5,10 @@ Every point was measured beforehand (training/measure_methods.py), since most of
 
 import ipywidgets as widgets
 
-from lessons.figures.methods import said
 from lessons.figures.palette import COLOURS
 from lessons.views.live import View
 from lessons.views.svg import box, label, line, mark, ring, svg
-from merging.measure.counts import wilson
+from merging.measure.counts import count_in_words, wilson
 
 LOW, HIGH = -0.1, 1.1  # what the pictures show; a point beyond lies on the frame
 SIZE = 300  # pixels of a picture
@@ -50,7 +49,7 @@ def method_explorer(measured, method="RegMean"):
         parts += cross(frames[1][0], shares, [wilson(*count) for count in counts])
         words = (
             f"{name}, {chosen['knob']} = {value:g}: keeps {code:.2f} of clippy's gain and {beer:.2f} of beer's; "
-            f"{said(counts[0])} functions and {said(counts[1])} recipes are valid."
+            f"{count_in_words(*counts[0])} functions and {count_in_words(*counts[1])} recipes are valid."
         )
         yield svg(2 * SIZE + 230, SIZE + 100, parts, words, [SIZE + 135]), words
 

@@ -16,6 +16,12 @@ def wilson(passed, n, z=1.96):
     return max(low, 0.0), min(high, 1.0)
 
 
+def count_in_words(passed, n):
+    """A count with the 95 % interval of its share: "9 of 32 (0.16 to 0.45)"; see wilson."""
+    low, high = wilson(passed, n)
+    return f"{passed} of {n} ({low:.2f} to {high:.2f})"
+
+
 def mean_interval(values, seed=0):
     """(mean, low, high): the mean of numbers, one for each task, and its 95 % interval.
 

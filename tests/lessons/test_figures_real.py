@@ -64,6 +64,15 @@ def test_both_skills_are_drawn_in_order_with_what_was_counted_again(shown):
     assert [list(line.get_ydata()) for line in (again, once_more)] == [[0.8125], [0.4375]]
 
 
+def test_valid_recipes_and_a_rival_stand_with_their_intervals(shown):
+    figures_real.draw_skills(ROWS, rival=("base", 0.25, 0.2, 0.35))
+    *_, valid, rival = shown[0][0].axes[0].collections
+    reach = {x: [y for at, y in valid.get_paths()[0].vertices if at == x] for x in (0.0, 1.0)}
+    assert min(reach[0.0]) == pytest.approx(recipes(ROWS[1])[1]) and min(reach[0.0]) < max(reach[0.0]) == 1
+    assert max(reach[1.0]) == pytest.approx(recipes(ROWS[0])[2]) and max(reach[1.0]) > min(reach[1.0]) == 0
+    assert [list(end) for end in rival.get_segments()[0]] == [pytest.approx([-0.03, y]) for y in (0.2, 0.35)]
+
+
 def test_every_merge_is_a_point_and_the_chosen_ones_are_named(shown):
     figures_real.draw_both(ROWS, {"alpha 0.5": "average", "task arithmetic 0.6 0.8": "sum"})
     ((figure, alt),) = shown

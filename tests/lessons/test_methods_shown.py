@@ -8,7 +8,7 @@ import torch
 from small import build_talker, build_tokenizer
 
 from lessons.figures import methods as figures_methods
-from lessons.figures.methods import counted, draw_map, draw_methods, joined, method_rows, said, spread
+from lessons.figures.methods import counted, draw_map, draw_methods, joined, method_rows, spread
 from lessons.measured import measured_methods
 from lessons.views.methods import HIGH, LOW, SIZE, cross, method_explorer, spot
 from merging.measure.bits import bits_per_byte, keeper
@@ -182,7 +182,6 @@ def test_a_bar_of_nothing_has_a_whisker(shown):
 def test_a_count_is_over_all_seeds_and_stands_with_its_interval():
     row = {"kept": [(0.9, 0.8)] * 2 + [(0.94, 0.8)], "valid": [0.1458, 0.5]}
     assert counted(row, {"functions": 32, "recipes": 16}) == ((14, 96), (24, 48))
-    assert said((0, 8)) == "0 of 8 (0.00 to 0.32)" and said((43, 48)) == "43 of 48 (0.78 to 0.95)"
     assert spread(row["kept"]) == ["0.90 to 0.94", "0.80"]
     measured = {"table": {"DARE": row}, "rivals": {"both": row}, "samples": {"functions": 32, "recipes": 16}}
     counts = ["14 of 96 (0.09 to 0.23)", "24 of 48 (0.36 to 0.64)"]
