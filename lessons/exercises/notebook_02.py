@@ -6,6 +6,7 @@ import torch
 
 from lessons.exercises.form import brief, call, choice, close, compare, exercise, number, refuse, some_text
 from merging.measure.bits import bits_per_byte
+from merging.measure.counts import count_in_words
 from merging.measure.text import BEER_PROMPT, positions
 from merging.measure.valid import is_recipe
 
@@ -31,10 +32,12 @@ def check_02a(predicted, colder, share_before, beer):
         f"by beer's own probabilities these texts look like temperature {likeliest:.1f}: "
         "let beer write them, with temperature=0.5",
     )
-    share = sum(map(is_recipe, colder)) / len(colder)
+    valid = sum(map(is_recipe, colder))
+    share = valid / len(colder)
     went = "same" if share == share_before else "up" if share > share_before else "down"
-    refuse(predicted != went, f"you predicted {predicted!r}; it went from {share_before:.2f} to {share:.2f}. Why?")
-    return f"from {share_before:.2f} to {share:.2f} of {len(colder)}. The weights are the same, only the dice are not."
+    change = f"from {count_in_words(round(8 * share_before), 8)} to {count_in_words(valid, len(colder))}"
+    refuse(predicted != went, f"you predicted {predicted!r}; it went {change}. Why?")
+    return f"{change}. The weights are the same, only the dice are not."
 
 
 def temperature_of(texts, model, tokenizer, prompt=BEER_PROMPT):
