@@ -27,9 +27,12 @@ test: .venv/installed-tests
 	$(BIN)/python -m pytest
 test-all: .venv/installed-tests
 	$(BIN)/python -m pytest -m ''
-# On Colab's versions: every notebook but the slowest, whose code is tested without it, and what meets the libraries.
-COLAB := $(filter-out notebooks/06%,$(wildcard notebooks/*.ipynb)) tests/merging/load tests/merging/test_architectures.py \
-	tests/merging/measure/test_text.py tests/lessons/test_figures.py tests/lessons/test_views.py
+# On Colab's versions: every notebook but 06, which takes longest, and 10, most of which is Ray's and mergekit's, and the
+# tests of what meets the libraries.
+COLAB := $(filter-out notebooks/06% notebooks/10%,$(wildcard notebooks/*.ipynb)) \
+	$(addprefix tests/merging/load/test_,loading.py adapters.py gguf.py hub.py preflight.py device.py memory.py) \
+	tests/merging/test_architectures.py tests/merging/measure/test_text.py \
+	tests/lessons/test_figures.py tests/lessons/test_views.py
 test-colab: .venv-colab/installed
 	.venv-colab/bin/python $(OFFLINE) -m pytest $(COLAB)
 # Random damage to files, FUZZ examples for each property (2000: some minutes).

@@ -14,19 +14,23 @@ torch.set_num_threads(1)  # the models of the tests are so small that threads on
 settings.register_profile("steady", derandomize=True, deadline=None, database=None, max_examples=50)
 settings.load_profile("steady")
 
-# What takes minutes comes first, or one worker would still be at it when the other has nothing left to do. What takes
-# much memory, Ray and the training of the real model, comes when the other worker is done with 06, which takes most.
+# What takes minutes comes first, or one worker would still be at it when the other has nothing left to do. 06 takes
+# most of the memory: beside it run tests that start no kernel, no browser and no Ray.
+LIGHT = "law|helpers|exercises|mergekit|architectures|strangers|text|scoring|sandbox|methods|checks|kit"
 LONG = (
     "06_.*ipynb",
-    "test_hub_notebooks.py",
-    "test_browser.py",
-    "test_site.py",
-    "(?!10_).*ipynb",
+    f"test_({LIGHT}).py",
     "test_pretended_gpu.py",
+    "test_browser.py",
+    "test_hub_notebooks.py",
     "test_sweeps.py",
+    "test_site.py",
     "test_training.py",
-    "10_.*ipynb",
+    "(?!10_).*ipynb",
     "test_hub.py",
+    "test_solutions.py",
+    "10_.*ipynb",
+    "test_smollm2.py",
     "test_players.py",
 )
 

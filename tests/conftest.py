@@ -3,6 +3,7 @@
 import shutil
 
 import pytest
+from hub import write_checkpoints
 from small import ALPHAS, BITS, PROMPTS, build, build_talker, build_tokenizer, save, write_model
 
 from lessons.views.explorers import alpha_explorer
@@ -50,6 +51,14 @@ def saved(small, tmp_path_factory):
 def folder(saved, tmp_path):
     """`small` in a folder of the test's own, to be damaged."""
     return shutil.copytree(saved, tmp_path / "small")
+
+
+@pytest.fixture(scope="session")
+def checkpoints(tmp_path_factory):
+    """The repositories of the Hub's stand-ins: see hub.py."""
+    root = tmp_path_factory.mktemp("checkpoints")
+    write_checkpoints(root)
+    return root
 
 
 @pytest.fixture(scope="session")

@@ -1,22 +1,30 @@
 """Short texts, for tests of what is done with texts and not of what they say."""
 
 import itertools
+import timeit
 
 from transformers import GenerationMixin
 
 import helpers
 import merging.measure.texts
 from lessons.views import explorers
+from merging.measure import cost, rows
+from merging.measure.passes import skill
 
 
 def cut_short(n=8, length=300, tokens=8):
-    """Let this process read n documents a text of so many characters, and write continuations of so many tokens."""
+    """Let this process read n documents a text of so many characters, write continuations of so many tokens, and time
+    a way by one call."""
     cut = lambda texts: {kind: [document[:length] for document in documents[:n]] for kind, documents in texts.items()}
     heldout, calibration = merging.measure.texts.heldout_texts, merging.measure.texts.calibration_texts
-    generate, stream = GenerationMixin.generate, explorers.stream_text
+    generate, stream, answers = GenerationMixin.generate, explorers.stream_text, rows.answers_to
     helpers.heldout_texts = lambda: cut(heldout())
     merging.measure.texts.calibration_texts = lambda part: cut(calibration(part))
     explorers.stream_text = lambda *arguments, **how: itertools.islice(stream(*arguments, **how), tokens)
     GenerationMixin.generate = lambda model, ids, max_length, **options: generate(
         model, ids, max_length=min(max_length, ids.shape[1] + tokens), **options
+    )
+    cost.seconds = lambda ways: {name: timeit.timeit(way, number=1) for name, way in ways.items()}
+    rows.answers_to = skill.answers_to = lambda model, tokenizer, prompts, n, temperature, longest, *others: answers(
+        model, tokenizer, prompts, n, temperature, min(longest, tokens), *others
     )

@@ -24,22 +24,17 @@ SPECIAL = dict(bos_token_id=0, eos_token_id=0, pad_token_id=None)
 SEEN = dict(max_position_embeddings=32)
 GATED = dict(num_key_value_heads=2, intermediate_size=32)
 EXPERTS = GATED | dict(num_local_experts=2, num_experts_per_tok=1)
+# One of each kind of names for its parts: mistral, gemma, granite, olmo2, cohere and stablelm have llama's and qwen3's.
 ARCHITECTURES = {
     "biogpt": SEEN | dict(intermediate_size=32),
     "bloom": {},
-    "codegen": SEEN | dict(rotary_dim=2),
-    "cohere": SEEN | GATED,
     "falcon": SEEN,
-    "gemma": SEEN | GATED | dict(head_dim=4),
     "gemma2": SEEN | GATED | dict(head_dim=4, sliding_window=16),
     "gpt_bigcode": SEEN,
     "gptj": SEEN | dict(rotary_dim=2),
-    "granite": SEEN | GATED,
     "mamba": dict(state_size=4),
-    "mistral": SEEN | GATED,
     "mixtral": SEEN | EXPERTS,
     "mpt": dict(max_seq_len=32),
-    "olmo2": SEEN | GATED,
     "phi": SEEN | GATED,
     "phi3": SEEN | GATED,
     "qwen3": SEEN | GATED | dict(head_dim=4),
@@ -51,9 +46,7 @@ ARCHITECTURES = {
     | dict(lru_width=16, attention_window_size=16, head_dim=4)
     | dict(block_types=["recurrent", "attention"]),
     "rwkv": dict(context_length=32, intermediate_size=32),
-    "stablelm": SEEN | GATED,
     "starcoder2": SEEN | GATED,
-    "xglm": SEEN | dict(ffn_dim=32),
 }
 NO_LIMIT = ("bloom", "mamba", "recurrent_gemma")
 # What is neither attention nor feed-forward, embedding or norm: where it is, and kinds that the architecture lacks.

@@ -3,12 +3,13 @@
 import nbformat
 import pytest
 from browser import copy_series
-from hub import environment, serve, write_checkpoints
+from hub import environment, serve
 from nbclient import NotebookClient
 
 from merging.paths import ROOT
 
 pytestmark = pytest.mark.long
+SHORT = "import sys; sys.path.append({!r}); from short import cut_short; cut_short()"
 # What loads, what merges, what merges merges, and what loads by the ids of a reader; the others use the same functions.
 NOTEBOOKS = [path for n in ("01", "03", "05", "11") for path in (ROOT / "notebooks").glob(f"{n}_*.ipynb")]
 
@@ -22,11 +23,9 @@ def series(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def surroundings(tmp_path_factory):
+def surroundings(checkpoints, tmp_path_factory):
     """The environment of a kernel; the first notebook downloads into an empty cache, where the others find it all."""
-    repositories = tmp_path_factory.mktemp("repositories")
-    write_checkpoints(repositories)
-    with serve(repositories) as (endpoint, _):
+    with serve(checkpoints) as (endpoint, _):
         yield environment(endpoint, tmp_path_factory.mktemp("cache"), MODEL_FAMILY="gpt-neo-125m")
 
 
@@ -34,6 +33,8 @@ def surroundings(tmp_path_factory):
 def test_notebook_runs_on_the_articles_models(surroundings, series, path):
     """A cell that raises without the tag raises-exception raises CellExecutionError."""
     notebook = nbformat.read(path, as_version=4)
+    setup = next(i for i, cell in enumerate(notebook.cells) if cell.cell_type == "code")
+    notebook.cells.insert(setup + 1, nbformat.v4.new_code_cell(SHORT.format(str(ROOT / "tests"))))
     where = {"metadata": {"path": str(series / "notebooks")}}
     client = NotebookClient(notebook, timeout=900, startup_timeout=300, kernel_name="python3", resources=where)
     client.execute(env=surroundings)

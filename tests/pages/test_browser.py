@@ -1,11 +1,14 @@
 """The live views in a real browser, by keyboard alone; needs Chromium, which .ci/run installs."""
 
+import ast
 import re
 
 import browser
 import nbformat
 import pytest
 from nbconvert import HTMLExporter
+
+from pages import players
 
 long = pytest.mark.long  # make test moves one slider, in the notebook of hostile text
 pytestmark = pytest.mark.skipif(browser.CHROMIUM is None, reason="NOT RUN: there is no Chromium on this machine")
@@ -62,11 +65,22 @@ def wait_until(page, question, seconds=120):
     return False
 
 
+def keep_views(path):
+    """Leave of a notebook its setup, the cells that show a view, and those that make what these use."""
+    notebook = nbformat.read(path, as_version=4)
+    cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    trees = [ast.parse(cell.source) for cell in cells]
+    kept = players.needed(trees)
+    notebook.cells = [cell for cell, tree in zip(cells, trees) if tree in [trees[0], *kept]]
+    nbformat.write(notebook, path)
+
+
 @pytest.fixture(scope="module", params=NOTEBOOKS, ids=lambda path: path.stem)
-def notebook(request, page_and_address):
+def notebook(request, page_and_address, folder):
     """A notebook after 'run all', with all of its views."""
     page, address = page_and_address
     page.errors.clear()
+    keep_views(folder / "notebooks" / request.param.name)
     browser.run_all(page, address, request.param.name)
     found = browser.views(page)
     cells = [cell.source for cell in nbformat.read(request.param, as_version=4).cells if cell.cell_type == "code"]
@@ -131,12 +145,13 @@ def test_the_last_of_many_fast_moves_wins_and_no_old_text_stays(notebook):
     assert settled() == slowly  # and nothing older is written over it
 
 
-# The height of a view in every frame from now on; the least of them stays in window.least.
+# The height of a view in every frame from now on, until window.looking is false; the least stays in window.least.
 LEAST_HEIGHT = """(view) => {
     window.least = Infinity;
+    window.looking = true;
     const look = () => {
         window.least = Math.min(window.least, view.getBoundingClientRect().height);
-        requestAnimationFrame(look);
+        if (window.looking) requestAnimationFrame(look);
     };
     look();
 }"""
@@ -155,6 +170,7 @@ def test_a_move_does_not_make_the_page_jump(notebook):
     press(page, handle, "End")
     assert wait_until(page, lambda: "alpha = 1.00" in words.inner_text())
     page.wait_for_timeout(2000)
+    page.evaluate("window.looking = false")
     assert page.evaluate("window.least") > 0.95 * height
 
 
@@ -231,5 +247,4 @@ def test_a_page_without_scripts_shows_all_pictures_and_hides_nothing(page_and_ad
         assert page.evaluate(PICTURES) == [True] * stored and stored, path.name
         assert page.evaluate("document.documentElement.scrollWidth") <= 390, path.name
         assert page.evaluate(OUT_OF_REACH) == [], path.name
-        page.screenshot(path=browser.SCREENSHOTS / f"{path.stem}.png", full_page=True)
     context.close()

@@ -173,12 +173,16 @@ OUT = """[...document.querySelectorAll("article *")].filter(element => {
 # pictures.
 CONTRAST = """(() => {
     const canvas = new OffscreenCanvas(1, 1).getContext("2d", {willReadFrequently: true})
+    const painted = new Map()
     const paint = (colours) => {
+        const known = painted.get(colours.join())
+        if (known !== undefined) return known
         canvas.fillStyle = "white"; canvas.fillRect(0, 0, 1, 1)
         for (const colour of colours) { canvas.fillStyle = colour; canvas.fillRect(0, 0, 1, 1) }
         const light = [...canvas.getImageData(0, 0, 1, 1).data].slice(0, 3).map(v => v / 255)
             .map(v => v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4)
-        return 0.2126 * light[0] + 0.7152 * light[1] + 0.0722 * light[2]
+        painted.set(colours.join(), 0.2126 * light[0] + 0.7152 * light[1] + 0.0722 * light[2])
+        return painted.get(colours.join())
     }
     const weak = new Set()
     const walker = document.createTreeWalker(document.querySelector("article"), NodeFilter.SHOW_TEXT)

@@ -3,6 +3,7 @@
 import json
 import random
 
+import fresh
 import pytest
 import torch
 from small import build_talker, build_tokenizer
@@ -11,14 +12,15 @@ from helpers import average_models, bits_per_byte, heldout_texts, load_models, m
 from merging.load.device import fast_dtype, quick
 from merging.measure.text import generate_texts
 from merging.paths import ROOT
+from training import smollm2
 from training.measure_smollm2 import join, place, points, style_names, write
 from training.smollm2 import padded, token_row
 
 FOLDER = ROOT / "models" / "smollm2"
 
 
-@pytest.mark.long
-def test_three_models_of_one_shape_that_know_what_they_were_trained_for():
+def check_the_real_trio():
+    """Three models of one shape that know what they were trained for."""
     trio = load_models("smollm2", device="cpu")
     assert list(trio) == ["base", "clippy", "beer"]
     assert {model.num_parameters() for model, _ in trio.values()} == {134_515_008}
@@ -32,6 +34,11 @@ def test_three_models_of_one_shape_that_know_what_they_were_trained_for():
     base = trio["base"].model
     assert quick(base) is base or next(quick(base).parameters()).dtype == fast_dtype(base) == torch.bfloat16
     assert next(base.parameters()).dtype == torch.float32
+
+
+@pytest.mark.long
+def test_three_models_of_one_shape_that_know_what_they_were_trained_for():
+    fresh.run(check_the_real_trio)  # which gives their memory back
 
 
 def test_the_adapters_are_small_and_name_their_base():
@@ -85,3 +92,13 @@ def test_parts_of_a_measurement_are_joined_in_order(tmp_path):
     whole = join([tmp_path / "0.json", tmp_path / "1.json"])
     assert [row["point"] for row in whole["rows"]] == ["base", "alpha 0.5", "clippy + attention"]
     assert whole["curve"] == {"base": 1}
+
+
+def test_of_the_bases_own_answers_those_that_pass_are_kept_as_code(monkeypatch):
+    right, wrong = "Sure:\n```python\ndef double(n):\n    return 2 * n\n```", "def double(n):\n    return n\n"
+    answer = lambda model, tokenizer, questions, n, temperature, chat: [[wrong if temperature else right]]
+    monkeypatch.setattr(smollm2, "ask", answer)
+    question = {"task": "double a number", "examples": [[[2], 4], [[5], 10]]}
+    kept, not_kept = smollm2.own_answers(None, None, [question])
+    assert kept == ("double a number", right, "def double(n):\n    return 2 * n\n")
+    assert not_kept == ("double a number", wrong, "")

@@ -2,12 +2,14 @@
 
 import json
 import random
+import shutil
 
 import pytest
 import torch
 import yaml
 from fresh import run, run_module
 from short import cut_short
+from small import CHAT, OWN, build, same_bytes, write_tokenizer
 from transformers import AutoModelForCausalLM, AutoTokenizer, GPTNeoConfig, GPTNeoForCausalLM
 from transformers.models.gpt_neo import modeling_gpt_neo
 
@@ -33,13 +35,20 @@ def run_short(*arguments):
     run_module(*arguments)
 
 
+def run_in_place_of_the_real(family, *arguments):
+    """`python -m` with short texts, and with these sources for the models of smollm2."""
+    FAMILIES["smollm2"] = family
+    run_short(*arguments)
+
+
 @pytest.fixture(scope="module")
 def smoke_runs(tmp_path_factory):
-    """Two runs of a few tiny steps with the same seeds."""
-    folders = [tmp_path_factory.mktemp("smoke") for _ in range(2)]
-    for folder in folders:
-        run(run_module, "training.train", "--smoke", "--out", folder)
-    return folders
+    """A run of a few tiny steps, and beer once more with the same seed, from the same base."""
+    whole, again = (tmp_path_factory.mktemp("smoke") for _ in range(2))
+    run(run_module, "training.train", "--smoke", "--out", whole)
+    shutil.copytree(whole / "base", again / "base")
+    run(run_module, "training.train", "--smoke", "--only", "beer", "--out", again)
+    return whole, again
 
 
 @long
@@ -67,7 +76,7 @@ def test_finetuning_starts_from_the_base_and_moves_it(smoke_runs):
 
 @long
 def test_a_smoke_run_of_the_further_finetunes_measures_every_run(tmp_path):
-    run(run_module, "training.further", "--smoke", "--out", tmp_path / "f.json")
+    run(run_short, "training.further", "--smoke", "--out", tmp_path / "f.json")
     runs = json.loads((tmp_path / "f.json").read_text())
     assert [run["run"] for run in runs] == [name for name, _, _ in further.RUNS]
     assert all(run["alphas"] == [0, 0.5, 1] and 0 < run["distance"] < 0.5 for run in runs)
@@ -75,7 +84,7 @@ def test_a_smoke_run_of_the_further_finetunes_measures_every_run(tmp_path):
 
 @long
 def test_a_smoke_run_of_the_soups_has_what_notebook_05_cooks(tmp_path):
-    run(run_module, "training.soups", "--smoke", "--out", tmp_path)
+    run(run_short, "training.soups", "--smoke", "--out", tmp_path)
     assert {file.stem for file in tmp_path.glob("*.safetensors")} == {"step-1", "step-2", "seed-5", "seed-6"}
     found = json.loads((tmp_path / "measured.json").read_text())
     assert {"beer", "step-2", "average of the steps", "seed-6", "soup of the seeds", "cooled"} <= set(found["rows"])
@@ -187,18 +196,29 @@ def test_heldout_modules_are_held_out():
 
 @long
 def test_a_smoke_run_makes_an_adapter_that_loads(tmp_path):
-    run(run_module, "training.smollm2", "--smoke", "--only", "clippy", "--out", tmp_path)
-    sources = {"base": FAMILIES["smollm2"]["base"], "clippy": tmp_path / "clippy"}
-    assert list(load_models(sources, device="cpu")) == ["base", "clippy"]
+    base = tmp_path / "base"
+    build("llama", **OWN | dict(max_position_embeddings=1024)).save_pretrained(base)
+    write_tokenizer(base, CHAT)
+    own = ("double a number", "Here it is.", "def double(n):\n    return 2 * n\n")
+    (tmp_path / "answers.json").write_text(json.dumps([own]))  # a base that is random answers nothing that passes
+    run(run_in_place_of_the_real, {"base": base}, "training.smollm2", "--smoke", "--only", "clippy", "--out", tmp_path)
+    loaded = load_models({"base": base, "clippy": tmp_path / "clippy"}, device="cpu")
+    assert not same_bytes(loaded["base"].model, loaded["clippy"].model)
 
 
 @long
 def test_a_smoke_run_of_the_measurements_has_what_the_notebook_draws(tmp_path):
-    run(run_short, "training.measure_smollm2", "--smoke", "--out", tmp_path / "m.json")
+    trio = {label: shutil.copytree(TINY / label, tmp_path / label) for label in LABELS}
+    for folder in trio.values():
+        (folder / "chat_template.jinja").write_text(CHAT)
+    run(run_in_place_of_the_real, trio, "training.measure_smollm2", "--smoke", "--out", tmp_path / "m.json")
     found = json.loads((tmp_path / "m.json").read_text())
-    assert [row["point"] for row in found["rows"]] == ["base", "alpha 0.5"]
+    base, half = found["rows"]
+    assert (base["point"], half["point"]) == ("base", "alpha 0.5")
     assert set(found["distance"]) == {"clippy", "beer"} and -1 <= found["cosine"] <= 1
-    assert all({"solved", "chat", "recipes"} <= set(row) for row in found["rows"])
+    for ways, row in ((("solved", "solved surely", "chat", "chat sampled"), base), (("solved", "chat"), half)):
+        assert all(set(row[way]) == {"A", "B", "C"} and all(row[way].values()) for way in ways)
+    assert base["recipes"]["n"] > 0 < half["choose"]["recipes"]["n"] and half["choose"]["solved"]
     assert set(found["curve"]["bits"]) == set(found["curve"]["base"]) == set(heldout_texts())
 
 

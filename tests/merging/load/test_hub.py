@@ -10,7 +10,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from hub import BASE, BEER, CLIPPY, DECOYS, WORDS, environment, serve, write_checkpoints
+from hub import BASE, BEER, CLIPPY, DECOYS, WORDS, environment, serve
 
 from merging.paths import ROOT
 
@@ -142,13 +142,6 @@ def weights_asked(requests):
     return [
         request for request in requests if request.startswith("GET") and re.search(r"\.(bin|safetensors)\b", request)
     ]
-
-
-@pytest.fixture(scope="session")
-def checkpoints(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("checkpoints")
-    write_checkpoints(folder)
-    return folder
 
 
 @pytest.fixture(scope="session")

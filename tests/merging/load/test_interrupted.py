@@ -6,7 +6,7 @@ import sys
 import pytest
 import torch
 import transformers
-from hub import environment, serve, write_checkpoints
+from hub import environment, serve
 from transformers import logging as transformers_logging
 
 from helpers import bits_per_byte, generate_text, merge_models
@@ -121,9 +121,8 @@ print(*load_models("gpt-neo-125m"))
 
 
 @pytest.mark.long
-def test_while_weights_are_downloaded(tmp_path):
-    write_checkpoints(tmp_path / "checkpoints")
-    with serve(tmp_path / "checkpoints") as (endpoint, _):
+def test_while_weights_are_downloaded(checkpoints, tmp_path):
+    with serve(checkpoints) as (endpoint, _):
         done = subprocess.run(
             [sys.executable, "-c", DOWNLOAD],
             cwd=ROOT,

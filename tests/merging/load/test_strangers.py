@@ -236,13 +236,13 @@ def replace(file, how, secret):
 
 NAMES = ["config.json", "tokenizer.json", "chat_template.jinja", "generation_config.json", "LICENSE", "notes.txt"]
 NAMES += ["model.safetensors", "mine.py", "additional_chat_templates/tool.jinja"]
+OTHERS = ("pipe", "device", "loop")  # what opening would wait for, or never end to read
 posix = pytest.mark.skipif(os.name == "nt", reason="Windows has no such files")
 
 
 @posix
 @doors
-@pytest.mark.parametrize("how", ["link", "pipe", "device", "loop"])
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name, how", [(name, "link") for name in NAMES] + [(NAMES[0], how) for how in OTHERS])
 def test_a_models_files_are_regular_and_its_own(model, secret, door, name, how):
     (model / name).parent.mkdir(exist_ok=True)
     replace(model / name, how, secret)
@@ -252,8 +252,11 @@ def test_a_models_files_are_regular_and_its_own(model, secret, door, name, how):
 
 @posix
 @doors
-@pytest.mark.parametrize("how", ["link", "pipe", "device"])
-@pytest.mark.parametrize("name", ["adapter_config.json", "adapter_model.safetensors", "tokenizer.json"])
+@pytest.mark.parametrize(
+    "name, how",
+    [("adapter_config.json", "link"), ("adapter_config.json", "pipe"), ("adapter_model.safetensors", "link")]
+    + [("tokenizer.json", "device")],
+)
 def test_an_adapters_files_are_regular_and_its_own(adapter, secret, door, name, how):
     shutil.copy(adapter / "adapter_config.json", secret)
     replace(adapter / name, how, secret)
@@ -270,8 +273,10 @@ def test_a_gguf_file_of_a_folder_is_regular_and_its_own(gguf, secret, door, how)
 
 
 @posix
-@pytest.mark.parametrize("how", ["link", "pipe", "device"])
-@pytest.mark.parametrize("name", ["notes.txt", "LICENSE", "chat_template.jinja", "tokenizer.json"])
+@pytest.mark.parametrize(
+    "name, how",
+    [("notes.txt", "pipe"), ("LICENSE", "link"), ("chat_template.jinja", "device"), ("tokenizer.json", "link")],
+)
 def test_what_is_copied_into_a_merge_is_regular_and_its_own(model, secret, tmp_path, name, how):
     replace(model / name, how, secret)
     refused(lambda: merge_checkpoints([model, model], [0.5, 0.5], tmp_path / "merge"), model / name, "no regular file")
@@ -380,9 +385,7 @@ def test_what_says_what_a_tokenizer_is_is_not_read_beyond_a_size(model, adapter,
 
 TEMPLATES = {
     "loops": "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}",
-    "recursion": "{% macro f(n) %}{{ f(n-1) if n }}{{ f(n-1) if n }}{% endmacro %}{{ f(99) }}",
     "a text": "{{ 'x' * 10**11 }}",
-    "doubling": "{% set n = namespace(x='x' * 9) %}{% for i in range(99) %}{% set n.x = n.x ~ n.x %}{% endfor %}",
 }
 
 
@@ -433,7 +436,6 @@ def test_a_gguf_header_that_announces_too_much_builds_nothing(tmp_path, door, co
 PATTERNS = {
     "rank": dict(r=3 * 10**7),
     "rank in a pattern": dict(rank_pattern={"q_proj": 3 * 10**7}),
-    "backtracking in ranks": dict(rank_pattern={"(.|.)*[!?]": 4}),
     "backtracking in alphas": dict(alpha_pattern={"(.|.)*[!?]": 4}),
     "no pattern": dict(alpha_pattern={"(": 4}),
     "text for a rank": dict(r="4"),
@@ -443,7 +445,8 @@ PATTERNS = {
 
 
 @pytest.mark.parametrize("settings", PATTERNS.values(), ids=PATTERNS)
-def test_an_adapters_ranks_and_patterns_are_bounded(lora, tmp_path, settings):
+def test_an_adapters_ranks_and_patterns_are_bounded(lora, tmp_path, settings, monkeypatch):
+    monkeypatch.setattr("merging.load.limits.PATIENCE", 0.5)
     folder = shutil.copytree(lora, tmp_path / "copy")
     write_json(folder / "adapter_config.json", **settings)
     refused(lambda: load_models({"base": FAMILIES["tiny"]["base"], "mine": folder}, device="cpu"), "'mine'", folder)

@@ -1,10 +1,10 @@
 """Time of a piece of code, and its memory beside PyTorch's profiler: what is counted, and what is not loaded."""
 
 import copy
-import subprocess
 import sys
 import time
 
+import fresh
 import pytest
 import torch
 from pretend import pretended
@@ -25,17 +25,19 @@ def test_the_seconds_are_those_of_one_call_of_each_way(monkeypatch):
     assert {name: round(time, 6) for name, time in times.items()} == costs
 
 
-def test_timing_loads_nothing_that_warns_on_standard_error():
-    # PyTorch's compiler of extensions does, where CUDA is installed and no GPU is seen; its benchmark module loads it.
-    code = "import sys; from merging.measure.cost import seconds; seconds({'nothing': lambda: None}, rounds=1); "
-    code += "sys.exit('torch.utils.cpp_extension' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+def load_all():
+    """Load what times, what calls mergekit, and the checks of exercises that count memory."""
+    import merging.methods.mergekit
+    from lessons.exercises import notebook_07, notebook_08, notebook_10
+
+    assert merging.methods.mergekit and notebook_07 and notebook_08 and notebook_10
+    seconds({"nothing": lambda: None}, rounds=1)
+    assert not {"torch.utils.cpp_extension", "mergekit"} & set(sys.modules)
 
 
-def test_the_checks_of_exercises_load_nothing_that_warns_either():
-    code = "import sys; from lessons.exercises import notebook_07, notebook_08, notebook_10; "
-    code += "sys.exit('torch.utils.cpp_extension' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+def test_neither_what_warns_nor_what_is_large_is_loaded_before_it_is_called():
+    """PyTorch's compiler of extensions warns, where CUDA is installed and no GPU is seen; its benchmarks load it."""
+    fresh.run(load_all)
 
 
 SIZE = 1 << 20

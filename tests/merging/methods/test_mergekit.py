@@ -3,8 +3,6 @@
 import builtins
 import copy
 import math
-import subprocess
-import sys
 
 import pytest
 import torch
@@ -21,7 +19,7 @@ from merging.tensors import named_weights
 
 FAMILIES = pytest.mark.parametrize("name", ["gpt-neo", "gpt-2", "llama-tied"])
 SHARE = st.integers(0, 16).map(lambda i: i / 16)
-quick = settings(derandomize=True, deadline=None, max_examples=8)
+quick = settings(derandomize=True, deadline=None, max_examples=5)
 NEEDS_BASE = ("model_stock", "task_arithmetic", "ties", "dare_linear")
 
 
@@ -127,16 +125,16 @@ def test_dare_drops_by_the_seed_and_divides_by_the_density(name):
 
 def test_dare_is_unbiased_over_many_seeds():
     base, one, two = trio()
-    mean, n = {name: torch.zeros_like(tensor) for name, tensor in named_weights(base).items()}, 300
+    mean, n = {name: torch.zeros_like(tensor) for name, tensor in named_weights(base).items()}, 100
     out = copy.deepcopy(base)
     for seed in range(n):
         merge_with("dare_linear", [one, two], base, density=0.5, seed=seed, out=out)
         for name, tensor in named_weights(out).items():
             mean[name] += tensor / n
     exact = named_weights(merge_with("task_arithmetic", [one, two], base))
-    # one draw errs by |tau| about sqrt(2) times, 300 draws by a 17th of that: 0.3 * 1.4 / 17 = 0.025 in the mean square
+    # one draw errs by |tau| about sqrt(2) times, 100 draws by a tenth of that: 0.3 * 1.4 / 10 = 0.042, mean square
     errors = torch.cat([(mean[name] - tensor).flatten() for name, tensor in exact.items()])
-    assert errors.square().mean().sqrt() < 0.03 and abs(errors.mean()) < 0.002
+    assert errors.square().mean().sqrt() < 0.05 and abs(errors.mean()) < 0.002
 
 
 # --- identities -------------------------------------------------------------------------------------------------
@@ -312,8 +310,3 @@ def test_without_mergekit_the_error_says_how_to_get_it(monkeypatch):
     _, one, two = trio()
     with pytest.raises(MergeError, match=r"LGPL-3.0.*pip install -r requirements/scale.txt"):
         merge_with("slerp", [one, two])
-
-
-def test_mergekit_is_imported_only_when_it_is_called():
-    code = "import sys, merging.methods.mergekit; sys.exit('mergekit' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
