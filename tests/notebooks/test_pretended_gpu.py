@@ -34,27 +34,32 @@ APPLE = [path for path in NOTEBOOKS if path.name[:2] in ("07", "08", "09")]
 CASES = [("cuda", path) for path in NOTEBOOKS] + [("mps", path) for path in APPLE]
 
 
-def run_pretended(kind, path):
-    """Run the cells of a notebook as if there were a GPU; raises what a cell raises."""
+def short_cells(path):
+    """(compiled, cell) of the code cells of a notebook, but for Ray's; this process goes to its folder, for good."""
     cut_short(n=4, length=300 if path.name[:2] == "09" else 100, tokens=8)  # 09's least squares need many rows
     os.chdir(path.parent)
     torch.set_num_threads(1)
-    if kind == "mps":
-        sys.modules["mergekit"] = None  # Python's own way to say that there is none
-    namespace, said = {"__name__": "__main__"}, ""
     cells = [cell for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]
     cells = [cell for cell in cells if not any(word in cell.source for word in ("start_ray(", "on_ray"))]
     sources = [cell.source.replace(LARGE, SMALL) for cell in cells]
     assert any(SMALL in source for source in sources) == (path.name[:2] == "10")
     codes = [compile(source, f"{path.name}, code cell {i}", "exec") for i, source in enumerate(sources)]
+    return list(zip(codes, cells))
+
+
+def run_pretended(kind, path):
+    """Run the cells of a notebook as if there were a GPU; raises what a cell raises."""
+    cells, namespace, said = short_cells(path), {"__name__": "__main__"}, ""
+    if kind == "mps":
+        sys.modules["mergekit"] = None  # Python's own way to say that there is none
     with pretended(kind) as words, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for start in range(0, len(cells), BACK):
-            some, before = range(start, min(start + BACK, len(cells))), words.kernels.launches
-            said += "".join([run_cell(codes[i], cells[i], namespace) for i in some])
+            some, before = cells[start : start + BACK], words.kernels.launches
+            said += "".join([run_cell(*each, namespace) for each in some])
             if kind == "cuda" and words.kernels.launches - before < DEAR:
-                for i in some:
-                    run_cell(codes[i], cells[i], namespace)
+                for each in some:
+                    run_cell(*each, namespace)
         without = (kind, path.name[:2]) == ("mps", "08")
         assert said.count(NOT_COMPARED) == (5 if without else 0)
         assert kind in {value.device.type for value in namespace.values() if isinstance(value, torch.nn.Module)}
