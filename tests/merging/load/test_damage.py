@@ -326,28 +326,6 @@ def test_packages_are_found_without_importing_them():
     assert not files.is_installed("no_such_package_of_anyone.inside")
 
 
-def test_code_that_comes_with_a_model_is_neither_run_nor_asked_about(folder, monkeypatch):
-    """transformers would ask on the keyboard whether to run it, and wait."""
-    config = json.loads((folder / "config.json").read_text())
-    config |= dict(model_type="mine", auto_map={"AutoConfig": "mine.Config", "AutoModelForCausalLM": "mine.Model"})
-    (folder / "config.json").write_text(json.dumps(config))
-    (folder / "mine.py").write_text("raise SystemExit('this code was run')")
-    monkeypatch.setattr("builtins.input", lambda *_: pytest.fail("a question was asked"))
-    not_loaded(folder)
-    one_sentence(lambda: preflight({"mine": folder}), "'mine'")
-    one_sentence(lambda: read_config(folder), folder / "config.json")
-
-
-def test_code_that_comes_with_a_tokenizer_is_neither_run_nor_asked_about(tmp_path, monkeypatch):
-    folder = write_own(tmp_path / "llama")
-    settings = dict(tokenizer_class="Mine", auto_map={"AutoTokenizer": ["mine.Mine", None]})
-    (folder / "tokenizer_config.json").write_text(json.dumps(settings))
-    (folder / "mine.py").write_text("raise SystemExit('this code was run')")
-    monkeypatch.setattr("builtins.input", lambda *_: pytest.fail("a question was asked"))
-    not_loaded(folder)
-    one_sentence(lambda: preflight({"mine": folder}), "'mine'")
-
-
 # --- sources of a merge -----------------------------------------------------------------------------------------
 
 
