@@ -28,8 +28,9 @@ def tensors_of(tree):
     """The tensors in nested lists, tuples and dicts."""
     if isinstance(tree, torch.Tensor):
         return [tree]
-    inside = tree.values() if isinstance(tree, dict) else tree if isinstance(tree, list | tuple) else ()
-    return [tensor for each in inside for tensor in tensors_of(each)]
+    if not isinstance(tree, (dict, list, tuple)):
+        return []
+    return [tensor for each in (tree.values() if isinstance(tree, dict) else tree) for tensor in tensors_of(each)]
 
 
 class Kernels(TorchDispatchMode):
@@ -110,10 +111,10 @@ class Words(TorchFunctionMode):
         target = None if target is None else self.here(target)
         if target and kwargs.get("device") is not None:
             kwargs["device"] = "cpu"
-        tensors = tensors_of((args, kwargs))
-        self.waits += name in WAITS and any(map(moved, tensors)) or name == "to" and moved(first) and target is False
-        dice, on = kwargs.get("generator"), any(map(moved, tensors)) if target is None else target
-        if dice is not None and getattr(dice, "moved", False) != on:
+        somewhere = lambda: any(map(moved, tensors_of((args, kwargs))))
+        self.waits += name in WAITS and somewhere() or name == "to" and moved(first) and target is False
+        dice = kwargs.get("generator")
+        if dice is not None and getattr(dice, "moved", False) != (on := somewhere() if target is None else target):
             raise RuntimeError(f"Expected a '{self.device.type if on else 'cpu'}' device type for generator ({name})")
         self.kernels.making, before = bool(target), self.kernels.making
         try:
