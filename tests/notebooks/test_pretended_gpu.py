@@ -27,7 +27,7 @@ pytestmark = pytest.mark.long
 NOTEBOOKS = [path for path in sorted((ROOT / "notebooks").glob("[0-9]*.ipynb")) if path.name[:2] != "06"]
 BACK = 4
 DEAR = 20_000  # operations of four cells that are not run again: some twenty models merged and read
-LARGE, SMALL = "vocab_size=50257, hidden_size=384", "vocab_size=500, hidden_size=24"  # of the models that 10 times
+LARGE, SMALL = "hidden_size=384", "hidden_size=24"  # of the models that 10 times
 NOT_COMPARED = "not compared, mergekit is not installed"
 # They need more than loading, merging and reading.
 APPLE = [path for path in NOTEBOOKS if path.name[:2] in ("07", "08", "09")]
