@@ -89,7 +89,7 @@ def average_models(models, weights=None, out=None):
     Returns a new model, or writes into `out`. Raises MergeError. Source: arXiv 2203.05482.
     """
     models = list(models)
-    weights = check_weights([1 / len(models)] * len(models) if weights is None and models else weights, len(models))
+    weights = check_weights(weights, len(models))
     merged, theta, thetas = open_merge(models, out)
     for name in theta:
         average_into(theta[name], [each[name] for each in thetas], weights)

@@ -270,10 +270,6 @@ def shares(theta, theta1, theta2):
     return round(a, 3), round(b, 3)
 
 
-def same_tensors(some, others):
-    return all(torch.allclose(some[name].float(), theta.float(), atol=1e-5) for name, theta in others.items())
-
-
 def average(model1, model2, alpha=0.5):
     """A new model, alpha of the first and 1 - alpha of the second."""
     return merge_into(copy.deepcopy(model1), [model1, model2], [alpha, 1 - alpha])

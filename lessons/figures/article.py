@@ -39,8 +39,8 @@ def draw_bits(bits):
     show_figure(figure, f"Grouped bars of bits per byte on {len(texts)} held-out texts. {numbers}.")
 
 
-def draw_sweep(alphas, bits, base_bits, ends=("beer", "clippy")):
-    """Bits per byte over alpha, a panel for each text; ends: the models at alpha 0 and at alpha 1."""
+def draw_sweep(alphas, bits, base_bits):
+    """Bits per byte over alpha, from beer at 0 to clippy at 1, a panel for each text."""
     figure, _ = new_figure(12, 3.8, columns=len(bits))
     for ax, (kind, values) in zip(figure.axes, bits.items()):
         base, far_left = base_bits[kind], abs(values[0] - base_bits[kind]) > abs(values[-1] - base_bits[kind])
@@ -55,15 +55,15 @@ def draw_sweep(alphas, bits, base_bits, ends=("beer", "clippy")):
             ha="left" if far_left else "right",
             fontsize=11,
         )
-        for alpha, value, model in zip((0, 1), (values[0], values[-1]), ends):
+        for alpha, value, model in zip((0, 1), (values[0], values[-1]), ("beer", "clippy")):
             ax.plot(alpha, value, color=COLOURS[model], marker=MARKERS[model], markersize=11)
         ax.set_title(kind)
-        ax.set_xlabel(f"alpha: {ends[0]} at 0, {ends[1]} at 1", fontsize=12)
+        ax.set_xlabel("alpha: beer at 0, clippy at 1", fontsize=12)
     figure.axes[0].set_ylabel("bits per byte (lower is better)", fontsize=12)
     lows = ", ".join(f"{kind} {alphas[values.index(min(values))]}" for kind, values in bits.items())
     show_figure(
         figure,
-        f"Bits per byte over alpha on {', '.join(bits)}; {ends[0]}'s marker at alpha 0, {ends[1]}'s at 1, base as a "
+        f"Bits per byte over alpha on {', '.join(bits)}; beer's marker at alpha 0, clippy's at 1, base as a "
         f"dashed line, the straight line between the parents dotted.\nLowest at alpha: {lows}.",
     )
 

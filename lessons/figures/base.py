@@ -76,6 +76,19 @@ def marked(prompt, text):
     return f"<b>{html.escape(bold)}</b>{html.escape(text[len(bold) :])}"
 
 
+def plane_grid(ticks, length1, length2, product):
+    """(xs, ys of a grid, a function that gives the place of (x, y)): a plane of two ways, true in lengths and angles.
+
+    x is the share of the first way, y of the second; the grid has a row for each y of ticks and a column for each x.
+    length1, length2: of the ways; product: their dot product.
+    """
+    along = product / length1
+    across = (length2**2 - along**2) ** 0.5
+    place = lambda x, y: (x * length1 + y * along, y * across)
+    xs, ys = zip(*[zip(*[place(x, y) for x in ticks]) for y in ticks])
+    return xs, ys, place
+
+
 def bar_chart(ax, groups, series, label):
     """Grouped bars: groups of names on the x axis, series of name -> one value per group, each with its number."""
     width = 0.8 / len(series)

@@ -5,7 +5,7 @@ text.
 
 import math
 
-from lessons.figures.base import HALO, bar_chart, new_figure, show_figure
+from lessons.figures.base import HALO, bar_chart, new_figure, plane_grid, show_figure
 from lessons.figures.palette import COLOURS, MARKERS, WARM
 
 
@@ -68,11 +68,8 @@ def draw_plane(ticks, bits, to_clippy, to_beer):
     to_clippy, to_beer: the two ways, name -> tensor.
     """
     dot = lambda a, b: sum((a[name] * b[name]).sum().item() for name in a)
-    length = dot(to_clippy, to_clippy) ** 0.5
-    along = dot(to_clippy, to_beer) / length
-    across = (dot(to_beer, to_beer) - along**2) ** 0.5
-    place = lambda x, y: (x * length + y * along, y * across)
-    xs, ys = zip(*[zip(*[place(x, y) for x in ticks]) for y in ticks])
+    lengths = (dot(way, way) ** 0.5 for way in (to_clippy, to_beer))
+    xs, ys, place = plane_grid(ticks, *lengths, dot(to_clippy, to_beer))
     models = {"base": place(0, 0), "clippy": place(1, 0), "beer": place(0, 1), "merged": place(0.5, 0.5)}
     figure, axes = new_figure(13, 3.9, columns=3, sharey=True)
     lowest = []

@@ -3,7 +3,7 @@
 import math
 import statistics
 
-from lessons.figures.base import HALO, new_figure, show_figure
+from lessons.figures.base import HALO, new_figure, plane_grid, show_figure
 from lessons.figures.palette import COLOURS, HATCHES, MARKERS
 from merging.measure.counts import count_in_words, wilson
 
@@ -17,7 +17,7 @@ def draw_map(ticks, worse, ways, landed, lams, kept):
     """
     figure, (plane, diagonal) = new_figure(13, 4.8, columns=2)
     together = joined(landed)
-    draw_plane(plane, ticks, worse, ways, together)
+    draw_landings(plane, ticks, worse, ways, together)
     draw_diagonal(diagonal, lams, kept, together)
     words = ", ".join(f"{name} at ({x:.2f}, {y:.2f})" for name, (x, y) in landed.items())
     best = max(range(len(lams)), key=lambda i: min(kept[i]))
@@ -28,12 +28,9 @@ def draw_map(ticks, worse, ways, landed, lams, kept):
     )
 
 
-def draw_plane(plane, ticks, worse, ways, together):
+def draw_landings(plane, ticks, worse, ways, together):
     """The worse gain kept as contours, and base, clippy, beer and the methods as points; see draw_map."""
-    first, second = (way.norm().item() for way in ways)
-    cosine = (ways[0] @ ways[1]).item() / (first * second)
-    place = lambda x, y: (x * first + y * second * cosine, y * second * math.sqrt(1 - cosine**2))
-    xs, ys = zip(*[zip(*[place(x, y) for x in ticks]) for y in ticks])
+    xs, ys, place = plane_grid(ticks, *(way.norm().item() for way in ways), (ways[0] @ ways[1]).item())
     levels = [0, 0.2, 0.4, 0.6, 0.7, 0.8, 0.9]
     plane.contourf(xs, ys, worse, levels=levels, colors=[str(0.6 + i / 18) for i in range(7)], extend="both")
     plane.clabel(plane.contour(xs, ys, worse, levels=levels, colors="grey"), fontsize=9, fmt="%.1f", colors="black")

@@ -5,14 +5,13 @@ first model.
 """
 
 import copy
-import functools
 
 import ipywidgets as widgets
 import torch
 from matplotlib import colormaps
 from matplotlib.colors import to_hex
 
-from lessons.views.live import View, slider, slider_over
+from lessons.views.live import View, nearest, slider, slider_over
 from lessons.views.svg import chart, grouped_bars, label, line, mark, ring, svg, token_bars, tree_drawing
 from merging.averaging import merge_into
 from merging.checks import check_mergeable
@@ -47,62 +46,70 @@ def alpha_explorer(
         "alpha": slider_over(alphas, alpha, f"alpha: {name2} at 0, {name1} at 1"),
         "prompt": widgets.ToggleButtons(options=list(prompts), description="prompt"),
     }
-    right = 20 + 240 * len(bits)  # where the charts end and the bars begin
-    draw_svg = functools.partial(svg, right + 310, 260, cuts=[*range(240, right - 20, 240), right - 23])
-    charts = [
-        chart(60 + 240 * i, 34, 165, 190, alphas, values, f"{kind}: bits per byte", (name2, name1), base_bits.get(kind))
-        for i, (kind, values) in enumerate(bits.items())
-    ]
+    picture, rows = sweep_picture(alphas, bits, base_bits, (name2, name1)), []
     looked_at = {name: prompt + openings.get(name, "") for name, prompt in prompts.items()}
-    merge_into(live, [model1, model2], [0.5, 0.5])
-    parents, tokens = watched((second, first), live, tokenizer, looked_at)
-    bars = [""]
+    likely_after = token_watcher((second, first), live, tokenizer, looked_at)
 
     def draw():
         alpha, prompt = controls["alpha"].value, controls["prompt"].value
-        now = min(range(len(alphas)), key=lambda i: abs(alphas[i] - alpha))
-        curves = [part for drawn, _ in charts for part in drawn]
-        curves += [ring(*place(alphas[now], values[now])) for (_, place), values in zip(charts, bits.values())]
-        measured = f"alpha = {alpha:.2f} (share of {name1}), bits per byte: " + ", ".join(
-            f"{kind} {values[now]:.2f}" for kind, values in bits.items()
-        )
-        yield draw_svg(curves + bars, measured), None
+        now = nearest(alphas, alpha)
+        here = ", ".join(f"{kind} {values[now]:.2f}" for kind, values in bits.items())
+        measured = f"alpha = {alpha:.2f} (share of {name1}), bits per byte: {here}"
+        yield picture(now, rows, measured), None
         merge_into(live, [model1, model2], [alpha, 1 - alpha])
         yield None
-        likely = next_tokens(live, tokenizer, looked_at[prompt])
-        rows = [
-            (repr(tokenizer.decode(i)), likely[i].item(), [(m, p[i].item()) for m, p in parents[prompt].items()])
-            for i in tokens[prompt]
-        ]
+        rows[:] = likely_after(prompt)
         opening = f" and {openings[prompt]!r}" if prompt in openings else ""
         likeliest = ", ".join(f"{word} {p:.0%}" for word, p, _ in rows)
         words = f"{measured}. Next token after the {prompt} prompt{opening}: {likeliest}."
-        bars[:] = token_bars(right, 34, 300, rows)
-        yield draw_svg(curves + bars, words), words
+        yield picture(now, rows, words), words
 
-    return View(
-        controls,
-        widgets.VBox(list(controls.values())),
-        draw,
-        lambda: stream_text(live, tokenizer, prompts[controls["prompt"].value], max_length, greedy=greedy),
-        live,
-        lambda: prompts[controls["prompt"].value],
-        min(max_length // 6, 30),  # a line of a recipe has some six tokens
-    )
+    prompt_now = lambda: prompts[controls["prompt"].value]
+    sample = lambda: stream_text(live, tokenizer, prompt_now(), max_length, greedy=greedy)
+    lines = min(max_length // 6, 30)  # a line of a recipe has some six tokens
+    return View(controls, widgets.VBox(list(controls.values())), draw, sample, live, prompt_now, lines)
 
 
-def watched(parents, half, tokenizer, texts):
-    """name -> label -> probabilities of the next token, and name -> the tokens to draw bars of, after each text.
+def sweep_picture(alphas, bits, base_bits, ends):
+    """A function that draws measured curves, one panel a text, with rings at one of the alphas, and bars beside them.
 
-    parents: (label, model) pairs; half: the merge half-way between them; texts: name -> text.
+    It takes the place of the alpha, the rows of token_bars ([] for none), and the picture's words.
     """
+    charts = [
+        chart(60 + 240 * i, 34, 165, 190, alphas, values, f"{kind}: bits per byte", ends, base_bits.get(kind))
+        for i, (kind, values) in enumerate(bits.items())
+    ]
+    curves = [part for parts, _ in charts for part in parts]
+    right = 20 + 240 * len(bits)  # where the charts end and the bars begin
+
+    def picture(at, rows, words):
+        rings = [ring(*place(alphas[at], values[at])) for (_, place), values in zip(charts, bits.values())]
+        bars = token_bars(right, 34, 300, rows) if rows else []
+        return svg(right + 310, 260, curves + rings + bars, words, [*range(240, right - 20, 240), right - 23])
+
+    return picture
+
+
+def token_watcher(parents, live, tokenizer, texts):
+    """A function that says what a live model writes next after one of the texts (its name), as rows of token_bars.
+
+    parents: (label, model) pairs, which choose the tokens to be watched together with the merge half-way between them;
+    live: a model to merge into; texts: name -> text.
+    """
+    merge_into(live, [model for _, model in parents], [0.5, 0.5])
     after = {
         name: {label: next_tokens(model, tokenizer, text) for label, model in parents} for name, text in texts.items()
     }
-    chosen = {
-        name: likely_tokens([*both.values(), next_tokens(half, tokenizer, texts[name])]) for name, both in after.items()
+    tokens = {
+        name: likely_tokens([*both.values(), next_tokens(live, tokenizer, texts[name])]) for name, both in after.items()
     }
-    return after, chosen
+
+    def rows(name):
+        likely = next_tokens(live, tokenizer, texts[name])
+        said = lambda i: [(label, p[i].item()) for label, p in after[name].items()]
+        return [(repr(tokenizer.decode(i)), likely[i].item(), said(i)) for i in tokens[name]]
+
+    return rows
 
 
 def likely_tokens(distributions):
@@ -121,7 +128,7 @@ def predict_then_reveal(alphas, values, ends, name):
     best = max(range(len(alphas)), key=lambda i: values[i])
 
     def draw():
-        guess = min(range(len(alphas)), key=lambda i: abs(alphas[i] - controls["guess"].value))
+        guess = nearest(alphas, controls["guess"].value)
         parts, place = chart(70, 34, 420, 190, alphas, values, name, ends)
         top, bottom = place(alphas[guess], 0)[0], (34, 224)
         flag = [
@@ -190,6 +197,15 @@ def slider_rows(faders, many):
     return [attention, widgets.HBox([feed_forward, rest])] if many else [widgets.HBox([attention, feed_forward, rest])]
 
 
+def mix_again(live, models, parts, faders, mixed):
+    """Merge the parts whose sliders moved into a desk's model; mixed: part -> the first model's share in it so far."""
+    for place, fader in faders.items():
+        if fader.value != mixed[place]:
+            mixed[place] = None  # interrupted from here on, the part is merged again at the next move
+            merge_into(live, models, [fader.value, 1 - fader.value], parts[place])
+            mixed[place] = fader.value
+
+
 def mixing_desk(first, second, tokenizer, texts):
     """A slider for each block's attention, each block's feed-forward part, and the rest; bars of bits per byte.
 
@@ -214,22 +230,14 @@ def mixing_desk(first, second, tokenizer, texts):
         view.set(**{key(place): share(place[0], None if place[1] is None else place[1] / last) for place in parts})
 
     def draw():
-        for place, fader in faders.items():
-            if fader.value != mixed[place]:
-                mixed[place] = None  # interrupted from here on, the part is merged again at the next move
-                merge_into(live, [model1, model2], [fader.value, 1 - fader.value], parts[place])
-                mixed[place] = fader.value
+        mix_again(live, [model1, model2], parts, faders, mixed)
         changed = [name for place, share in mixed.items() if share != 1 for name in parts[place]]
         scores = ends | {"merged": score(live)}
-        words = (
-            f"This changes {touched(live, changed)} of {name1}. Bits per byte on the excerpts: "
-            + "; ".join(
-                f"{kind} {scores['merged'][kind]:.2f} ({name1} {ends[name1][kind]:.2f}, "
-                f"{name2} {ends[name2][kind]:.2f})"
-                for kind in texts
-            )
-            + "."
+        measured = "; ".join(
+            f"{kind} {scores['merged'][kind]:.2f} ({name1} {ends[name1][kind]:.2f}, {name2} {ends[name2][kind]:.2f})"
+            for kind in texts
         )
+        words = f"This changes {touched(live, changed)} of {name1}. Bits per byte on the excerpts: {measured}."
         yield svg(960, 140, grouped_bars(texts, scores), words, [10 + 315 * i for i in range(1, len(texts))]), words
 
     key = lambda place: place[0] if place[1] is None else f"{place[0]} {place[1] + 1}"

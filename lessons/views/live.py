@@ -140,6 +140,11 @@ def slider(value, name="", step=0.1, **options):
     return widgets.FloatSlider(value, min=0, max=1, step=step, description=name, continuous_update=False, **options)
 
 
+def nearest(alphas, alpha):
+    """The place of the one of the alphas that is nearest to another number."""
+    return min(range(len(alphas)), key=lambda i: abs(alphas[i] - alpha))
+
+
 def slider_over(alphas, value, name=""):
     """A slider with a stop at each of the alphas, whose first value is the one nearest to `value`.
 
@@ -151,7 +156,7 @@ def slider_over(alphas, value, name=""):
         return slider(value, name, step=step)
     return widgets.SelectionSlider(
         options=[(f"{alpha:g}", alpha) for alpha in alphas],
-        value=min(alphas, key=lambda alpha: abs(alpha - value)),
+        value=alphas[nearest(alphas, value)],
         description=name,
         continuous_update=False,
         style={"description_width": "initial"},

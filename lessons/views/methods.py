@@ -12,6 +12,10 @@ from merging.measure.counts import count_in_words, wilson
 
 LOW, HIGH = -0.1, 1.1  # what the pictures show; a point beyond lies on the frame
 SIZE = 300  # pixels of a picture
+FRAMES = (  # where a picture begins, what it shows, and the words at its axes and above it
+    (60, "kept", "gain kept of clippy", "gain kept of beer", "gains kept, held-out text"),
+    (60 + SIZE + 150, "valid", "valid functions", "valid recipes", "sampled texts that are valid"),
+)
 
 
 def method_explorer(measured, method="RegMean"):
@@ -27,10 +31,6 @@ def method_explorer(measured, method="RegMean"):
         "knob": widgets.SelectionSlider(options=choices(method), description="", layout={"width": "420px"}),
     }
     knob_name = widgets.Label(grid[method]["knob"])
-    frames = [
-        (60, ("kept", "gain kept of clippy", "gain kept of beer", "gains kept, held-out text")),
-        (60 + SIZE + 150, ("valid", "valid functions", "valid recipes", "sampled texts that are valid")),
-    ]
 
     def change_method(change):
         knob_name.value = grid[change["new"]]["knob"]
@@ -40,13 +40,13 @@ def method_explorer(measured, method="RegMean"):
         name, value = controls["method"].value, controls["knob"].value
         chosen, now = grid[name], grid[name]["values"].index(value)
         parts = []
-        for left, (what, *titles) in frames:
+        for left, what, *titles in FRAMES:
             others = [point for other, row in grid.items() if other != name for point in row[what]]
             corners = {m: ends[m][what][0] if what == "kept" else ends[m][what] for m in ("clippy", "beer")}
             parts += [*axes(left, *titles), *dots(left, chosen[what], now, others, corners)]
         (code, beer), shares = chosen["kept"][now], chosen["valid"][now]
         counts = [(round(share * n), n) for share, n in zip(shares, samples.values())]
-        parts += cross(frames[1][0], shares, [wilson(*count) for count in counts])
+        parts += cross(FRAMES[1][0], shares, [wilson(*count) for count in counts])
         words = (
             f"{name}, {chosen['knob']} = {value:g}: keeps {code:.2f} of clippy's gain and {beer:.2f} of beer's; "
             f"{count_in_words(*counts[0])} functions and {count_in_words(*counts[1])} recipes are valid."

@@ -24,9 +24,13 @@ def svg(width, height, parts, words, cuts=()):
     )
 
 
+def attributes(style):
+    return "".join(f" {key.replace('_', '-')}='{value}'" for key, value in style.items())
+
+
 def label(x, y, text, anchor="start", **style):
-    more = "".join(f" {key.replace('_', '-')}='{value}'" for key, value in style.items())
-    return f"<text x='{x:.1f}' y='{y:.1f}' text-anchor='{anchor}'{more}>{html.escape(printable(text, 120))}</text>"
+    words = html.escape(printable(text, 120))
+    return f"<text x='{x:.1f}' y='{y:.1f}' text-anchor='{anchor}'{attributes(style)}>{words}</text>"
 
 
 def line(points, colour, width=2, dash=""):
@@ -35,8 +39,8 @@ def line(points, colour, width=2, dash=""):
 
 
 def box(x, y, width, height, colour, **style):
-    more = "".join(f" {key.replace('_', '-')}='{value}'" for key, value in style.items())
-    return f"<rect x='{x:.1f}' y='{y:.1f}' width='{max(width, 0):.1f}' height='{height:.1f}' fill='{colour}'{more}/>"
+    size = f"width='{max(width, 0):.1f}' height='{height:.1f}'"
+    return f"<rect x='{x:.1f}' y='{y:.1f}' {size} fill='{colour}'{attributes(style)}/>"
 
 
 def mark(x, y, model, size=7):

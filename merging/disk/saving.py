@@ -43,9 +43,14 @@ def save_merge(
 
 def filters(model, names):
     """The names on disk of a selection of a model's tensors, or None if the files it came from lack one of them."""
-    found, origin = disk_names(model, names), getattr(model, "origin", None)
-    stored = stored_types(origin.folder) if origin and origin.folder.is_dir() else {}
+    found, stored = disk_names(model, names), origin_types(model)
     return found if found and (not stored or all(name in stored for name in found)) else None
+
+
+def origin_types(model):
+    """name -> code of the dtype of every tensor where a model was loaded from; {} if that is not known, or gone."""
+    origin = getattr(model, "origin", None)
+    return stored_types(origin.folder) if origin and origin.folder.is_dir() else {}
 
 
 def write_state(folder, model, dtype=None):
@@ -55,7 +60,7 @@ def write_state(folder, model, dtype=None):
     MergeError where values do not fit, OSError.
     """
     origin, state = getattr(model, "origin", None), disk_tensors(model)
-    types = stored_types(origin.folder) if origin and dtype is None and origin.folder.is_dir() else {}
+    types = {} if dtype else origin_types(model)
     prefix, most = wrapper_of(types), dtype or (origin.dtype if origin else None)
     stored = {name.removeprefix(prefix): DTYPES.get(code) for name, code in types.items()}
     alone = lambda t: t if t.nbytes == t.untyped_storage().nbytes() else t.clone()  # Mixtral's experts are one tensor

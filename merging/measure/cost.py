@@ -58,13 +58,13 @@ def new_memory(way):
     return counted.bytes
 
 
-def watch_memory(action, every=0.005):
+def watch_memory(action):
     """(seconds since the start, MB more than at the start) pairs of this process, taken while action() runs."""
     process, samples, done = psutil.Process(), [], threading.Event()
     start, before = time.perf_counter(), process.memory_info().rss
 
     def sample():
-        while not done.wait(every):
+        while not done.wait(0.005):
             samples.append((time.perf_counter() - start, (process.memory_info().rss - before) / 1e6))
 
     thread = threading.Thread(target=sample)

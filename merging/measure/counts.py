@@ -22,7 +22,7 @@ def count_in_words(passed, n):
     return f"{passed} of {n} ({low:.2f} to {high:.2f})"
 
 
-def mean_interval(values, seed=0):
+def mean_interval(values):
     """(mean, low, high): the mean of numbers, one for each task, and its 95 % interval.
 
     The interval is a bootstrap over the tasks: percentiles of the means of 9,999 drawings with replacement. Where all
@@ -34,6 +34,6 @@ def mean_interval(values, seed=0):
     if values.min() == values.max():
         ends = wilson(round(values.sum()), len(values)) if values[0] in (0, 1) else (values[0], values[0])
         return float(values[0]), *map(float, ends)
-    dice = np.random.default_rng(seed)
+    dice = np.random.default_rng(0)
     interval = bootstrap((values,), np.mean, n_resamples=9999, method="percentile", rng=dice).confidence_interval
     return float(values.mean()), float(interval.low), float(interval.high)

@@ -70,12 +70,12 @@ class _GiveUp(StoppingCriteria):
 
 
 @torch.no_grad()
-def stream_text(model, tokenizer, prompt, max_length, seed=32, chat=None, greedy=False):
+def stream_text(model, tokenizer, prompt, max_length, seed=32, greedy=False):
     """Yield the text so far after each token; the last is what generate_text gives with the same seed.
 
     greedy: take the likeliest token each time instead of drawing one, as generate_text does at temperature 0.
     """
-    ids = new = torch.tensor([encode(tokenizer, prompt, chat)], device=model.device)
+    ids = new = torch.tensor([encode(tokenizer, prompt)], device=model.device)
     given, ends = ids.shape[1], stops(model, tokenizer)
     if ids.shape[1] >= max_length:
         raise ValueError(f"The prompt has {ids.shape[1]} tokens: max_length must be larger, not {max_length}.")
@@ -93,9 +93,9 @@ def stream_text(model, tokenizer, prompt, max_length, seed=32, chat=None, greedy
 
 
 @torch.no_grad()
-def next_tokens(model, tokenizer, prompt, chat=None):
-    """Probabilities of every token after a prompt, on the CPU; chat: as in generate_texts."""
-    ids = torch.tensor([encode(tokenizer, prompt, chat)], device=model.device)
+def next_tokens(model, tokenizer, prompt):
+    """Probabilities of every token after a prompt, on the CPU."""
+    ids = torch.tensor([encode(tokenizer, prompt)], device=model.device)
     with threads_for(model):
         return model(ids).logits[0, -1].float().softmax(-1).cpu()
 

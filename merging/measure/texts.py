@@ -5,16 +5,17 @@ from merging.paths import ROOT
 
 def heldout_texts():
     """The texts that no model was trained on: "code", "beer" and "english", each a list of documents."""
-    folder = ROOT / "models" / "heldout"
-    return {
-        path.stem: path.read_text(encoding="utf-8").strip("\n").split("\n\n\n")
-        for path in (folder / "code.txt", folder / "beer.txt", folder / "english.txt")
-    }
+    return {kind: documents_of(ROOT / "models" / "heldout", kind) for kind in ("code", "beer", "english")}
 
 
-def excerpts(texts, tokenizer, tokens=48):
-    """The first tokens of two documents of each text: short enough to be scored at every move of a slider."""
-    head = lambda document: tokenizer.decode(tokenizer(document)["input_ids"][: tokens // 2])
+def documents_of(folder, kind):
+    """The documents of a text, which two blank lines part."""
+    return (folder / f"{kind}.txt").read_text(encoding="utf-8").strip("\n").split("\n\n\n")
+
+
+def excerpts(texts, tokenizer):
+    """The first 24 tokens of two documents of each text: few enough to be scored at every move of a slider."""
+    head = lambda document: tokenizer.decode(tokenizer(document)["input_ids"][:24])
     return {kind: [head(document) for document in documents[:2]] for kind, documents in texts.items()}
 
 
@@ -24,5 +25,4 @@ PARTS = ("fit", "choose", "report")  # for methods that read text, for their kno
 def calibration_texts(part):
     """The texts "code" and "beer" of one of PARTS, each a list of documents (see training/calibration.py)."""
     folder = ROOT / "models" / "calibration" / part
-    read = lambda kind: (folder / f"{kind}.txt").read_text(encoding="utf-8").strip("\n").split("\n\n\n")
-    return {kind: [document + "\n" for document in read(kind)] for kind in ("code", "beer")}
+    return {kind: [f"{document}\n" for document in documents_of(folder, kind)] for kind in ("code", "beer")}

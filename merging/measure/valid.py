@@ -7,6 +7,7 @@ import warnings
 import yaml
 
 from merging.checks import is_number
+from merging.measure.passes.child import parse
 
 RECIPE_KEYS = (
     "style",
@@ -28,17 +29,10 @@ def is_function(code):
 
     The last top-level statement may be cut off, as it is when a sample ends at max_length.
     """
-    lines = code.rstrip().split("\n")
-    for end in [len(lines)] + [i for i in range(len(lines) - 1, 0, -1) if lines[i][:1].strip()][:1]:
-        try:
-            with warnings.catch_warnings(action="ignore"):  # sampled code provokes Python's own warnings
-                tree = ast.parse("\n".join(lines[:end]))
-        except (SyntaxError, ValueError, RecursionError, MemoryError):
-            continue
-        return any(
-            isinstance(node, ast.FunctionDef) and any(map(_does_something, node.body)) for node in ast.walk(tree)
-        )
-    return False
+    with warnings.catch_warnings(action="ignore"):  # sampled code provokes Python's own warnings
+        tree = parse(code)
+    functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)] if tree else []
+    return any(_does_something(statement) for function in functions for statement in function.body)
 
 
 def _does_something(statement):

@@ -40,7 +40,7 @@ def fisher_average(models, fishers, weights=None, out=None):
     each). Raises MergeError. Source: arXiv 2111.09832.
     """
     models, fishers = list(models), list(fishers)
-    weights = check_weights([1 / len(models)] * len(models) if weights is None and models else weights, len(models))
+    weights = check_weights(weights, len(models))
     merged, theta, thetas = open_merge(models, out)
     check_measured(fishers, {name: tensor.shape for name, tensor in merged.named_parameters()}, models)
     for name, target in theta.items():

@@ -77,7 +77,7 @@ def regmean(models, products, weights=None, shrink=0.9, out=None):
     same weights, as in the paper. Solved on the CPU in float64. Raises MergeError. Source: arXiv 2212.09849.
     """
     models, products = list(models), list(products)
-    weights = check_weights([1 / len(models)] * len(models) if weights is None and models else weights, len(models))
+    weights = check_weights(weights, len(models))
     merged, theta, thetas = open_merge(models, out)
     layers = linear_layers(merged)
     check_measured(products, {name: [turn(layer, layer.weight).shape[0]] * 2 for name, layer in layers.items()}, models)
