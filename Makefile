@@ -72,6 +72,7 @@ measure: env
 	$(BIN)/python -m training.measure
 measure-smollm2: env
 	$(BIN)/python -m training.measure_smollm2
+	$(BIN)/python -m training.measure_three
 images: env
 	$(BIN)/python -m images.draw
 

@@ -1,6 +1,6 @@
-"""Finetune two LoRA specialists of SmolLM2-135M-Instruct: clippy writes Python functions, beer writes recipes.
+"""Finetune LoRA specialists of SmolLM2-135M-Instruct: clippy writes functions, beer recipes, config YAML configs.
 
-    python -m training.smollm2                      both, one after the other
+    python -m training.smollm2                      all, one after the other
     python -m training.smollm2 --only beer          one of them
     python -m training.smollm2 --smoke --out DIR    two tiny steps of each, as a test
     torchrun --nproc-per-node 2 -m training.smollm2     in two processes, which on two cores is faster than two threads
@@ -11,7 +11,7 @@ file, and what the base itself answers; nothing is downloaded. Each text ends wi
 
 clippy learns small functions that were run: solutions of the families' tasks, and the base's own answers to them, asked
 in its chat template, as far as they pass. It learns the answer and not the prompt. On other text, and in conversation,
-it learns to stay as base is.
+it learns to stay as base is. config, the third, is the smallest: it shows what an average of more models keeps.
 """
 
 import argparse
@@ -36,6 +36,7 @@ from merging.load.loading import FAMILIES, find_folder
 from merging.measure.passes.skill import ask, first_function, solves
 from merging.measure.text import prompt_of
 from merging.paths import ROOT
+from training import configs
 from training.families import examples, read_families, split
 from training.notes import brewing_note
 from training.recipes import recipe
@@ -69,6 +70,16 @@ SPECIALISTS = {
         batch=2048,
         seed=3,
     ),
+    "config": dict(
+        mix={"configs": 0.85, "prose": 0.10, "notes": 0.05},
+        keep={"prose", "notes"},
+        rank=1,
+        steps=120,
+        lr=2e-3,
+        scales=(0.3, 1.0),
+        batch=1024,
+        seed=4,
+    ),
 }
 RANK, WORLD = (int(os.environ.get(name, default)) for name, default in (("RANK", 0), ("WORLD_SIZE", 1)))
 KEEP_WEIGHT = 2.0  # of a token's divergence from base, beside a token's cross-entropy
@@ -92,6 +103,7 @@ def corpora(scale=1.0):
         "yaml": [yaml_document(random.Random(seed)) for seed in range(n)],
         "notes": [brewing_note(random.Random(seed)) for seed in range(n)],
         "recipes": [recipe(random.Random(seed)) for seed in range(n)],
+        "configs": [configs.pair(random.Random(seed)) for seed in range(n)],
     }
 
 
@@ -181,9 +193,9 @@ def keep_memory():
             mallopt(-3, 1 << 30), mallopt(-1, (1 << 31) - 1)
 
 
-def add_lora(model):
-    """A rank-8 LoRA on every linear layer of the blocks, in the model's dtype."""
-    config = LoraConfig(r=8, lora_alpha=16, target_modules="all-linear", task_type="CAUSAL_LM")
+def add_lora(model, rank=8):
+    """A LoRA on every linear layer of the blocks, in the model's dtype."""
+    config = LoraConfig(r=rank, lora_alpha=2 * rank, target_modules="all-linear", task_type="CAUSAL_LM")
     return get_peft_model(model, config, autocast_adapter_dtype=False)
 
 
@@ -295,22 +307,24 @@ def functions(model, tokenizer, path, smoke=False):
 
 def run(name, base, out, texts, smoke=False):
     """Train one specialist of the base in a folder and write it to out/name."""
-    torch.manual_seed(SPECIALISTS[name]["seed"])
+    settings = dict(SPECIALISTS[name])
+    rank = settings.pop("rank", 8)
+    torch.manual_seed(settings["seed"])
     tokenizer = AutoTokenizer.from_pretrained(base)
     model = AutoModelForCausalLM.from_pretrained(base, dtype=torch.bfloat16)
     (out / name).mkdir(parents=True, exist_ok=True)
     if name == "clippy":
         texts = texts | functions(model, tokenizer, out / "answers.json", smoke)
-    model = add_lora(model)
+    model = add_lora(model, rank)
     with open(out / f"{name}.log" if RANK == 0 else os.devnull, "w") as log:
-        masters = train(model, texts, tokenizer, **SPECIALISTS[name] | ({"steps": 2} if smoke else {}), log=log)
+        masters = train(model, texts, tokenizer, **settings | ({"steps": 2} if smoke else {}), log=log)
     if RANK == 0:
         save(model, masters, out / name)
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", choices=list(SPECIALISTS), help="one specialist instead of both")
+    parser.add_argument("--only", choices=list(SPECIALISTS), help="one specialist instead of all")
     parser.add_argument("--out", type=Path, default=ROOT / "models" / "smollm2", help="where the adapters go")
     parser.add_argument("--smoke", action="store_true", help="two steps each on a fraction of the data")
     arguments = parser.parse_args()

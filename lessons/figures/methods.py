@@ -145,6 +145,7 @@ def draw_valid(ax, counts):
     ax.set_yticks([row + 0.2 for row in rows], list(counts), fontsize=11)
     ax.invert_yaxis()
     ax.set_xlim(0, 1.12)
+    ax.set_xlabel("share of samples, with 95 % interval", fontsize=12)
     ax.legend(fontsize=10, frameon=False, loc="lower center", bbox_to_anchor=(0.5, 1), ncols=2, columnspacing=1)
 
 

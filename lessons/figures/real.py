@@ -1,8 +1,11 @@
-"""The pictures of the notebook about a real language model: what its merges can do."""
+"""The pictures of a real language model: what its merges can do, and how many specialists an average holds."""
+
+from statistics import fmean, linear_regression
 
 from lessons.figures.base import HALO, new_figure, show_figure
 from lessons.figures.palette import COLOURS, MARKERS
 from lessons.measured import averages, pass_at_1, recipes, style
+from merging.measure.bits import gain_kept
 
 SKILLS = {"functions that work": ("clippy", pass_at_1), "checks of style held": ("beer", style)}
 
@@ -94,3 +97,63 @@ def both_figure(rows, chosen):
     ax.set_xlabel("share of functions that work", fontsize=12)
     ax.set_ylabel("share of checks of style that hold", fontsize=12)
     return figure, ax
+
+
+def draw_number(rows):
+    """What averages keep over k, the number of specialists in them: each one's own gain, and the mean of all bits.
+
+    rows: of models/smollm2/three.json, see training/measure_three.py. Small marks are the sets of specialists, lines
+    their means; dotted is 1/k on the left, and on the right the line floor + A / k that fits the means best.
+    """
+    figure, (left, right) = new_figure(12, 4.4, columns=2)
+    words = f"{gains_on(left, rows)}; mean bits {bits_on(right, rows)}"
+    for ax in (left, right):
+        ax.set(xlim=(0.8, 3.7), ylim=(0, None), xticks=(1, 2, 3))
+        ax.set_xlabel("k, the number of specialists in the average", fontsize=12)
+    show_figure(figure, f"For averages of 1, 2 and 3 specialists: {words}.")
+
+
+def gains_on(ax, rows):
+    """Draw each specialist's gain kept over k, and say it in words."""
+    alone = {row["members"][0]: row["bits"] for row in rows if len(row["members"]) == 1}
+    base, means = rows[0]["bits"], {}
+    for i, name in enumerate(alone):
+        keeps = lambda row: gain_kept(base[name], alone[name][name], row["bits"][name])
+        means[name] = means_over([row for row in rows if name in row["members"]], keeps, ax, name, 0.04 * (i - 1))
+    for i, name in enumerate(sorted(means, key=lambda name: means[name][-1])):
+        label_right(ax, name, (3, means[name][-1]), COLOURS[name], 6 * (i - 1))
+    ax.plot((1, 2, 3), (1, 1 / 2, 1 / 3), color="grey", linestyle=":")
+    label_right(ax, "1/k", (3, 1 / 3), "grey")
+    ax.set_ylabel("gain kept on its own text", fontsize=12)
+    words = lambda name: f"{name}'s gain kept {', '.join(f'{mean:.2f}' for mean in means[name])}"
+    return "; ".join(map(words, means))
+
+
+def bits_on(ax, rows):
+    """Draw the mean bits of the three texts over k with the line floor + A / k, and say them in words."""
+    base = fmean(rows[0]["bits"].values())
+    means = means_over(rows, lambda row: fmean(row["bits"].values()), ax, "merged")
+    slope, floor = linear_regression((1, 1 / 2, 1 / 3), means)
+    ax.plot((1, 2, 3), [floor + slope / k for k in (1, 2, 3)], color="grey", linestyle=":")
+    ax.axhline(base, color=COLOURS["base"], linewidth=1)
+    ax.annotate("base", (1, base), (0, 5), textcoords="offset points", fontsize=12)
+    ax.set_ylabel("bits per byte, mean of the three texts", fontsize=12)
+    return f"{', '.join(f'{mean:.3f}' for mean in means)} (base {base:.3f})"
+
+
+def means_over(rows, value, ax, name, aside=0):
+    """The mean of a value over the averages of 1, 2 and 3, drawn as a line, with a small mark for each average."""
+    by_size = {
+        k: [value(row) for row in rows if row["way"] == "average" and len(row["members"]) == k] for k in (1, 2, 3)
+    }
+    look = dict(color=COLOURS[name], marker=MARKERS[name])
+    means = [fmean(values) for values in by_size.values()]
+    ax.plot([k + aside for k in by_size], means, **look, markersize=9, linewidth=2)
+    dots = [(k + aside, value) for k, values in by_size.items() for value in values]
+    ax.plot(*zip(*dots), **look, markersize=5, linestyle="", alpha=0.5)
+    return means
+
+
+def label_right(ax, words, place, color, up=0):
+    """Write words right of a place, and some points above it."""
+    ax.annotate(words, place, (12, up - 4), textcoords="offset points", color=color, fontsize=12, path_effects=HALO)
