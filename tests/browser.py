@@ -143,7 +143,8 @@ def chromium():
 
 
 def run_all(page, address, name):
-    """Open a notebook and run all of its cells."""
+    """Open a notebook and run all of its cells; the kernel of the one before ends, for it holds half a gigabyte."""
+    page.evaluate("() => window.jupyterapp?.serviceManager.sessions.shutdownAll()")
     page.goto(f"{address}/lab/tree/{name}?reset")
     page.wait_for_function(
         f"""() => {{

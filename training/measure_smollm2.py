@@ -5,9 +5,9 @@
     python -m training.measure_smollm2 --smoke --out FILE  two points and few tasks, as a test
 
 Points: base, asked in four ways; eleven averages (alpha is the share of clippy); a grid of task arithmetic; merges of
-selected layers. Each solves tasks that no training saw (A, B and C of skill.skill_tasks) and writes recipes of 16
-styles; CHAT solve the same tasks once more when they are asked in base's chat template. The
-averages, among which one is chosen, also solve the tasks for choosing and write recipes of the other 16 styles.
+selected layers. Each solves tasks that no training saw (A, B and C of skill.skill_tasks), once more when they are asked
+in base's chat template, and writes recipes of 16 styles. The averages, among which one is chosen, also solve the tasks
+for choosing and write recipes of the other 16 styles.
 """
 
 import argparse
@@ -15,6 +15,7 @@ import copy
 import json
 import time
 from pathlib import Path
+from statistics import fmean
 
 import torch
 
@@ -31,13 +32,8 @@ ALPHAS = [i / 10 for i in range(11)]
 HOSTS = {"clippy": (1.0, 0.0), "beer": (0.0, 1.0)}
 GRID = [(0.4, 0.8), (0.6, 0.6), (0.6, 0.8), (0.8, 0.8)]
 SPLITS = ("A", "B", "C")
-KEY = (
-    "base",
-    "alpha 0.0",
-    "alpha 0.5",
-    "alpha 1.0",
-)  # answer each task four times, other averages twice, the rest once
-CHAT = (*KEY, "alpha 0.3", "alpha 0.4", "alpha 0.6")  # and these also in base's chat template
+SURELY = ("base", "alpha 0.0", "alpha 0.5", "alpha 1.0")  # also solve the tasks at temperature 0
+ANSWERS, RECIPES = 4, 2  # to each task, and of each style
 TEMPERATURE = 0.2
 RECIPE = 480  # tokens of a recipe behind its prompt; most have 330
 
@@ -79,7 +75,10 @@ def passes_of(model, tokenizer, tasks, n, temperature=TEMPERATURE, chat=False):
 
 
 def recipes_of(model, tokenizer, names, n, seed=32):
-    """Counts of n recipes of each style: "n", "valid", "in style"; "checks": how many of CHECKS each holds; "held"."""
+    """Counts of n recipes of each style: "n", "valid", "in style"; "checks": how many of CHECKS each holds; "held".
+
+    "elsewhere": the share of CHECKS that they would hold if they were of the other styles, which is what luck gives.
+    """
     prompts = [style_prompt(name) for name in names]
     hopeless = lambda text: cannot_be_recipe(f"boil_size:{text}")
     answers = answers_to(model, tokenizer, prompts, n, TEMPERATURE, RECIPE, seed, hopeless)
@@ -87,7 +86,15 @@ def recipes_of(model, tokenizer, names, n, seed=32):
     each = [style_checks(text) for text in texts]
     held = {name: sum(checks[name] for checks in each) for name in CHECKS}
     counts = {"n": len(texts), "valid": sum(map(is_recipe, texts)), "in style": sum(map(in_style, texts))}
-    return counts | {"checks": "".join(str(sum(checks.values())) for checks in each), "held": held}
+    checks = "".join(str(sum(checks.values())) for checks in each)
+    return counts | {"checks": checks, "held": held, "elsewhere": round(fmean(map(elsewhere, texts)), 4)}
+
+
+def elsewhere(recipe):
+    """The share of CHECKS that a recipe would hold as one of the other styles, in the mean over these."""
+    first, rest = recipe.split("\n", 1)
+    others = (f"style: {name}\n{rest}" for name in styles() if first != f"style: {name}")
+    return fmean(sum(style_checks(other).values()) / len(CHECKS) for other in others) if is_recipe(recipe) else 0.0
 
 
 def skills(model, tokenizer, every, n, **how):
@@ -106,14 +113,13 @@ def curve(trio, out, texts, alphas=ALPHAS):
 def measure(name, where, out, tokenizer, every=1):
     """One row: what `out` solves and writes, and for the base and each end of the line also surely (temperature 0)."""
     start, row = time.perf_counter(), {"point": name} | where
-    row["n"] = 4 if name in KEY else 2 if name.startswith("alpha") else 1
-    row["solved"] = skills(out, tokenizer, every, row["n"])
-    if name in CHAT:
-        row["chat"] = skills(out, tokenizer, every, 1, temperature=0.0, chat=True)
-    row["recipes"] = recipes_of(out, tokenizer, style_names("report")[::every], min(row["n"], 2))
+    row["n"] = ANSWERS
+    row["solved"] = skills(out, tokenizer, every, ANSWERS)
+    row["chat"] = skills(out, tokenizer, every, 1, temperature=0.0, chat=True)
+    row["recipes"] = recipes_of(out, tokenizer, style_names("report")[::every], RECIPES)
     if name == "base":
-        row["chat sampled"] = skills(out, tokenizer, every, row["n"], chat=True)
-    if name in KEY:
+        row["chat sampled"] = skills(out, tokenizer, every, ANSWERS, chat=True)
+    if name in SURELY:
         row["solved surely"] = skills(out, tokenizer, every, 1, temperature=0.0)
     if name.startswith("alpha"):
         row["choose"] = {
