@@ -195,11 +195,12 @@ def draw_floor(times):
 def draw_memory(curves):
     """Memory over time; curves: name -> (seconds, MB above the start) pairs, ours first."""
     figure, ax = new_figure(9, 3.6)
-    for (name, samples), colour, va in zip(curves.items(), (COLOURS["merged"], WARM), ("top", "bottom")):
+    for (name, samples), colour in zip(curves.items(), (COLOURS["merged"], WARM)):
         ax.plot(*zip(*samples), color=colour, linewidth=3)
-        style = dict(textcoords="offset points", fontsize=12, color=colour, ha="center", va=va)
-        ax.annotate(name, samples[len(samples) // 2], (0, 6 if va == "bottom" else -6), **style)
-    ax.margins(x=0.05, y=0.16)
+        style = dict(textcoords="offset points", fontsize=12, color=colour, va="center")
+        ax.annotate(name, samples[-1], (8, 0), **style)  # beyond the end of its own line, which cannot cross it there
+    ax.margins(x=0.16, y=0.1)
+    ax.set_xlim(left=0)
     ax.set_xlabel("seconds", fontsize=12)
     ax.set_ylabel("memory above the start (MB)", fontsize=12)
     peaks = "; ".join(
@@ -210,14 +211,13 @@ def draw_memory(curves):
 
 
 def draw_tradeoff(points):
-    """What averages keep of two gains; points: name of a model or a mix -> (share of beer's gain, of clippy's)."""
+    """What averages keep of two gains; points: name of a model or a mix -> (clippy's gain kept, beer's)."""
     figure, ax = new_figure(9, 4.6)
     for name, (x, y) in points.items():
         ax.plot(x, y, color=COLOURS.get(name, COLOURS["merged"]), marker=MARKERS.get(name, "D"), markersize=9)
-        crowded = any(0 < other - y < 0.16 and abs(beside - x) < 0.12 for beside, other in points.values())
-        ax.annotate(name, (x, y), (0, -18 if crowded else 9), textcoords="offset points", fontsize=10, ha="center")
-    ax.margins(y=0.12)
-    ax.set_xlabel("share of beer's gain on recipes", fontsize=12)
-    ax.set_ylabel("share of clippy's gain on code", fontsize=12)
-    numbers = "; ".join(f"{name} {y:.2f} of clippy's and {x:.2f} of beer's" for name, (x, y) in points.items())
+        ax.annotate(name, (x, y), (9, 0), textcoords="offset points", fontsize=10, va="center")
+    ax.margins(x=0.1, y=0.08)
+    ax.set_xlabel("clippy's gain kept (code)", fontsize=12)
+    ax.set_ylabel("beer's gain kept (recipes)", fontsize=12)
+    numbers = "; ".join(f"{name} {x:.2f} of clippy's and {y:.2f} of beer's" for name, (x, y) in points.items())
     show_figure(figure, f"What {len(points)} averages keep of the two gains: {numbers}.")
