@@ -26,7 +26,7 @@ CONTEXT.set_forkserver_preload(
 
 
 def peak_of_a_merge(small, large, destination):
-    """Write how many kilobytes a merge of large checkpoints adds to the peak of a process that has merged small ones."""
+    """Write how many kilobytes a merge of large checkpoints adds to the peak of a process that merged small ones."""
     # Not getrusage: its peak is handed down from the process that starts this one.
     peak = lambda: int(re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text())[1])
     checkpoints.merge_checkpoints(small, [0.5, 0.5], destination / "small")
