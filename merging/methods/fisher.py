@@ -11,7 +11,7 @@ from merging.methods.batches import as_in_use, batch_nats, check_measured
 def fisher(model, batches):
     """name -> mean over the documents of (d log p(document) / d theta)^2, scaled to a mean of 1 over all parameters.
 
-    The diagonal of the empirical Fisher: of the documents' own tokens, where the paper samples labels from the model.
+    The diagonal of the empirical Fisher: of the documents' own tokens, where the paper takes labels from the model.
     Scaled, so that a share is a share: log-likelihoods of longer texts have larger Fishers. Takes a backward pass for
     each document.
     """

@@ -72,9 +72,9 @@ def regmean(models, products, weights=None, shrink=0.9, out=None):
     """W = (sum_i w_i G_i)^-1 sum_i w_i G_i W_i in every linear layer of a block; a new model, or `out`.
 
     This W minimises sum_i w_i |X_i W - X_i W_i|^2: it answers each model's inputs X_i as that model did. products: the
-    input_products of each model, G_i = X_i^T X_i / tokens, their off-diagonals times shrink (0 to 1), because little
-    text says little about them. weights sum to 1 (None: 1/N each). Embeddings, norms and biases are averaged with the
-    same weights, as in the paper. Solved on the CPU in float64. Raises MergeError. Source: arXiv 2212.09849.
+    input_products of each model, G_i = X_i^T X_i / tokens, their off-diagonals times shrink (0 to 1), which holds W
+    nearer to each W_i. weights sum to 1 (None: 1/N each). Embeddings, norms and biases are averaged with the same
+    weights, as in the paper. Solved on the CPU in float64. Raises MergeError. Source: arXiv 2212.09849.
     """
     models, products = list(models), list(products)
     weights = check_weights(weights, len(models))
