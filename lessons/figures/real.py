@@ -58,14 +58,20 @@ def skills_in_words(rows):
 
 
 def draw_both(rows, chosen):
-    """Every merge as a point: its share of functions that work against its share of checks of style held.
+    """Averages and sums of task vectors as points: functions that work against checks of style held.
 
     rows: as in draw_skills; averages are joined by a line, sums of task vectors are diamonds. chosen: point -> its
     label, on its right for the first and on its left for the second; the first has its 95 % intervals.
     """
     figure, ax = both_figure(rows, chosen)
-    words = "; ".join(f"{row['point']}: {pass_at_1(row)[0]:.2f} and {style(row)[0]:.2f}" for row in rows)
+    drawn = averages(rows) + sums_of_steps(rows)
+    words = "; ".join(f"{row['point']}: {pass_at_1(row)[0]:.2f} and {style(row)[0]:.2f}" for row in drawn)
     show_figure(figure, f"Shares of functions that work and of checks of style held of each merge, {words}.")
+
+
+def sums_of_steps(rows):
+    """The rows that are sums of task vectors."""
+    return [row for row in rows if row["point"].startswith("task arithmetic")]
 
 
 def both_figure(rows, chosen):
@@ -74,7 +80,7 @@ def both_figure(rows, chosen):
     place = lambda row: (pass_at_1(row)[0], style(row)[0])
     line = [place(row) for row in averages(rows)]
     ax.plot(*zip(*line), color=COLOURS["merged"], marker="o", markersize=6, linewidth=1.5)
-    sums = [place(row) for row in rows if row["point"].startswith("task arithmetic")]
+    sums = [place(row) for row in sums_of_steps(rows)]
     ax.plot(
         *zip(*sums), color=COLOURS["merged"], marker=MARKERS["merged"], markersize=7, linestyle="", fillstyle="none"
     )

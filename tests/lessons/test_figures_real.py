@@ -73,10 +73,11 @@ def test_valid_recipes_and_a_rival_stand_with_their_intervals(shown):
     assert [list(end) for end in rival.get_segments()[0]] == [pytest.approx([-0.03, y]) for y in (0.2, 0.35)]
 
 
-def test_every_merge_is_a_point_and_the_chosen_ones_are_named(shown):
-    figures_real.draw_both(ROWS, {"alpha 0.5": "average", "task arithmetic 0.6 0.8": "sum"})
+def test_averages_and_sums_are_points_and_the_chosen_ones_are_named(shown):
+    rows = [*ROWS, row("base", 0.0, "4000", 0)]
+    figures_real.draw_both(rows, {"alpha 0.5": "average", "task arithmetic 0.6 0.8": "sum"})
     ((figure, alt),) = shown
-    assert "task arithmetic 0.6 0.8: 0.69 and 0.62" in alt
+    assert "task arithmetic 0.6 0.8: 0.69 and 0.62" in alt and "base" not in alt  # base is no point
     texts = {text.get_text(): text.xy for text in figure.axes[0].texts}
     assert texts == {"beer": (0, 1), "clippy": (1, 0), "average": (0.5, 0.75), "sum": (5.5 / 8, 0.625)}
     assert {COLOURS[name] for name in ("clippy", "beer")} < {line.get_color() for line in figure.axes[0].lines}
