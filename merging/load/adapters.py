@@ -6,15 +6,14 @@ the model computes with W + scale * B A. Source: LoRA (Hu et al. 2021, arXiv 210
 
 import copy
 import re
-import warnings
-from collections import Counter
 from pathlib import Path
 
 import torch
+from safetensors.torch import load_file
 from transformers.pytorch_utils import Conv1D
 
 from merging.checks import is_number
-from merging.errors import LoadError, out_of_memory
+from merging.errors import LoadError, enough_memory
 from merging.load.files import SMALL, check_own, has_tokenizer, read_config, read_object, reason
 from merging.load.kinds import CONFIG, is_adapter, types_in
 from merging.load.limits import bin_tensors, first_match
@@ -143,41 +142,38 @@ def corrected(tensors):
 
 
 def merge_adapter(label, folder, base):
-    """A copy of the base model with the adapter's B A added to its weights. Raises LoadError before any arithmetic."""
+    """A copy of the base model with scale * B A of the adapter added to its weights. Raises LoadError before that."""
     check_plain(label, folder)
     config, tensors = adapter_config(label, folder), adapter_tensors(label, folder)
     check_adapter(label, folder, tensors, base)
-    own = copy.deepcopy(base)
-    if head_name(own) in corrected(tensors):
-        untie(own).origin = own.origin._replace(untied=True)
-        print(f"{label}: the adapter corrects the output layer, which was the embedding: they are two tensors now")
-    settings = plain_settings(label, folder, config, tensors)
-    from peft import LoraConfig, PeftModel
-
-    try:
-        with warnings.catch_warnings():  # what peft says of these weights passes; of its own code, nobody here can act
-            warnings.simplefilter("ignore", FutureWarning)
-            adapted = PeftModel.from_pretrained(own, str(folder), config=LoraConfig(**settings))
-            merged = adapted.merge_and_unload(safe_merge=True)
-    except Exception as error:
-        if out_of_memory(error):
-            raise LoadError(does_not_fit(label, base.device)) from None
-        raise LoadError(f"Model {label!r}: peft cannot add {folder} to its base: {reason(error)}") from None
-    merged.requires_grad_(True)  # peft froze the base's weights, to train the adapter's alone
-    n = len(corrected(tensors))
-    print(f"{label}: a LoRA adapter of rank {config.get('r')}, added to {n} matrices of its base")
-    return merged
+    factors = scales(label, folder, config, tensors)
+    with enough_memory(LoadError, does_not_fit(label, base.device)), torch.no_grad():
+        own = copy.deepcopy(base)
+        if head_name(own) in factors:
+            untie(own).origin = own.origin._replace(untied=True)
+            print(f"{label}: the adapter corrects the output layer, which was the embedding: they are two tensors now")
+        for place, scale in factors.items():
+            module = own.get_submodule(place)
+            B, A, stored = (tensors.get(f"{START}{place}.{part}.weight") for part in ("lora_B", "lora_A", "base_layer"))
+            if stored is not None:
+                module.weight.copy_(stored)
+            change = scale * (B.to(module.weight) @ A.to(module.weight))
+            module.weight.add_(change.T if isinstance(module, Conv1D) else change)
+            if not module.weight.isfinite().all():
+                raise LoadError(f"Model {label!r}: {folder} makes numbers of {place} infinite. Take a sound one.")
+    print(f"{label}: a LoRA adapter of rank {config.get('r')}, added to {len(factors)} matrices of its base")
+    return own
 
 
-def plain_settings(label, folder, config, tensors):
-    """peft's settings for the matrices that an adapter holds, each by its whole name: no pattern of the file is left.
+def scales(label, folder, config, tensors):
+    """name of a corrected module -> what B A is multiplied by: alpha / rank, or by its root (rsLoRA, arXiv 2312.03732).
 
-    peft matches patterns without a bound and makes matrices of the rank that a file asks for: here both come from the
-    tensors that are there. Raises LoadError if they contradict the settings.
+    Both may be set by patterns of names, which are matched with a bound. Raises LoadError if the settings contradict
+    the file.
     """
     refuse = lambda why: LoadError(f"Model {label!r}: {folder}: {why}. Download the adapter again, or take another.")
     ranks = {name: len(A) for name, A in corrected(tensors).items()}
-    start, found = config.get("init_lora_weights", True), {}
+    start, found = config.get("init_lora_weights", True), []
     if not (isinstance(start, bool) or start in (None, "gaussian", "orthogonal", "eva")):
         raise refuse(f"it began from weights that were changed before ({start!r:.50}), and not from its base's")
     for key, default in (("rank_pattern", config.get("r", 8)), ("alpha_pattern", config.get("lora_alpha", 8))):
@@ -188,39 +184,28 @@ def plain_settings(label, folder, config, tensors):
             chosen = first_match(patterns, ranks)
         except (TimeoutError, ValueError) as error:
             raise refuse(f"its {key} cannot be matched ({str(error) or 'it takes too long'})") from None
-        found[key] = {name: patterns.get(pattern, default) for name, pattern in chosen.items()}
-    if wrong := next((name for name, rank in ranks.items() if found["rank_pattern"][name] != rank), None):
-        raise refuse(
-            f"the rank of {wrong:.100} is {found['rank_pattern'][wrong]} in its settings and {ranks[wrong]} in its file"
-        )
-    most = {key: Counter(values.values()).most_common(1)[0][0] for key, values in found.items()}
-    others = {
-        key: {re.escape(name): n for name, n in values.items() if n != most[key]} for key, values in found.items()
-    }
-    kept = {key: bool(config.get(key)) for key in ("use_rslora", "fan_in_fan_out")}
-    names = dict(target_modules=list(ranks), r=most["rank_pattern"], lora_alpha=most["alpha_pattern"])
-    return kept | names | others
+        found.append({name: patterns.get(pattern, default) for name, pattern in chosen.items()})
+    told, alphas = found
+    if wrong := next((name for name, rank in ranks.items() if not told[name] == rank > 0), None):
+        raise refuse(f"the rank of {wrong:.100} is {told[wrong]} in its settings and {ranks[wrong]} in its file")
+    return {name: alphas[name] / (rank**0.5 if config.get("use_rslora") else rank) for name, rank in ranks.items()}
 
 
 def adapter_tensors(label, folder):
     """name -> tensor of an adapter's file. Raises LoadError."""
-    try:
-        from peft.utils import load_peft_weights
-    except ImportError:
-        raise LoadError(f"Model {label!r} is an adapter: reading it needs the package peft: pip install peft") from None
-    if not list(Path(folder).glob("adapter_model.*")):
+    files = [Path(folder) / f"adapter_model.{end}" for end in ("safetensors", "bin")]
+    file = next((file for file in files if file.is_file()), None)
+    if file is None:
         raise LoadError(f"Model {label!r}: {folder} lacks adapter_model.safetensors. Download the adapter again.")
     try:
-        for file in Path(folder).glob("adapter_model.bin"):
-            bin_tensors(file)
-        tensors = load_peft_weights(str(folder), device="cpu")
+        if file.suffix == ".safetensors":
+            return load_file(file)
+        names, found = bin_tensors(file), torch.load(file, map_location="cpu", weights_only=True)
+        return {name: found[name] for name in names}
     except Exception as error:
         raise LoadError(
             f"Model {label!r}: the weights in {folder} are damaged ({reason(error)}). Download it again."
         ) from None
-    if not isinstance(tensors, dict) or not all(getattr(t, "ndim", 0) for t in tensors.values()):
-        raise LoadError(f"Model {label!r}: the weights in {folder} are no tensors. Download it again.")
-    return tensors
 
 
 def check_adapter(label, folder, tensors, base):
@@ -232,9 +217,9 @@ def check_adapter(label, folder, tensors, base):
         shape = tuple(getattr(getattr(modules.get(place), "weight", None), "shape", ()))
         if isinstance(modules.get(place), Conv1D):  # GPT-2's layers keep their weights as (in, out)
             shape = shape[::-1]
-        B = tensors.get(f"{START}{place}.lora_B.weight")
+        B, stored = (tensors.get(f"{START}{place}.{part}.weight") for part in ("lora_B", "base_layer"))
         if B is None or A.dim() != 2 or B.dim() != 2 or shape != (B.shape[0], A.shape[1]):
-            theirs = "no second matrix" if B is None else f"a correction of shape {(B.shape[0], A.shape[-1])}"
+            theirs = "no second matrix" if B is None else f"a correction of shape {(*B.shape[:1], *A.shape[-1:])}"
             raise LoadError(
                 f"Model {label!r}: {folder} has {theirs} for {place}, "
                 + (f"which has shape {shape} in the base." if shape else "which the base does not have.")
@@ -242,3 +227,5 @@ def check_adapter(label, folder, tensors, base):
             )
         if not (A.isfinite().all() and B.isfinite().all()):
             raise LoadError(f"Model {label!r}: {folder} holds NaN or infinite numbers for {place}. Take a sound one.")
+        if stored is not None and stored.shape != modules[place].weight.shape:
+            raise LoadError(f"Model {label!r}: {folder} holds {place} in another shape than the base. Give its base.")

@@ -54,7 +54,8 @@ def bin_tensors(file):
         with zipfile.ZipFile(file) as content:
             unpacked = sum(entry.file_size for entry in content.infolist())
     found = torch.load(file, map_location="meta", weights_only=True) if unpacked <= size else {}
-    tensors = {name: t for name, t in found.items() if isinstance(t, torch.Tensor)} if isinstance(found, dict) else {}
+    pairs = found.items() if isinstance(found, dict) else ()
+    tensors = {name: t for name, t in pairs if isinstance(name, str) and isinstance(t, torch.Tensor)}
     if unpacked > size or any(t.numel() * t.element_size() > size for t in tensors.values()):
         raise ValueError(f"it stands for more numbers than its {size:,} bytes can hold: take another release")
     return tensors

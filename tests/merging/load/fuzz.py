@@ -23,7 +23,7 @@ from safetensors.torch import save_file
 from merging.disk.stored import read_header, stored_tensors
 from merging.errors import LoadError, escaped
 from merging.load import gguf
-from merging.load.adapters import adapter_config, adapter_tensors, base_of, plain_settings
+from merging.load.adapters import adapter_config, adapter_tensors, base_of, scales
 from merging.load.files import check_files, is_own, read_config, read_index
 from merging.load.loading import find_folder, load_models
 from merging.load.preflight import preflight
@@ -367,7 +367,7 @@ def test_the_patterns_of_an_adapter(place, key, pattern, number):
     tensors = {f"base_model.model.h.{i}.attention.q_proj.lora_A.weight": torch.zeros(2, 4) for i in range(3)}
     with pytest.MonkeyPatch.context() as patch, bounded(20, 500):
         patch.setattr("merging.load.limits.PATIENCE", 0.05)
-        refused(lambda: plain_settings("m", place, ADAPTER | {key: {pattern: number}}, tensors), place)
+        refused(lambda: scales("m", place, ADAPTER | {key: {pattern: number}}, tensors), place)
 
 
 WAYS = st.sampled_from(["{{<<: [{}]}}", "[{}]", "{{<<: *a0, b: [{}]}}", "{{x: [{}]}}"])

@@ -178,7 +178,21 @@ def test_half_a_pair_a_nan_and_what_is_more_than_lora(original, tmp_path):
     def more(tensors):
         tensors["base_model.model.lm_head.lora_magnitude_vector"] = torch.ones(3)
 
+    def swell(tensors):
+        tensors |= {name: torch.full_like(tensor, 1e30) for name, tensor in tensors.items()}
+
+    def reshape(tensors):
+        name = next(name for name in tensors if "lora_B" in name)
+        tensors[name.replace("lora_B", "base_layer")] = torch.ones(1, 1)
+
+    def rest(tensors):
+        name = next(name for name in tensors if "lora_B" in name)
+        tensors[name.replace("lora_B", "base_layer")] = torch.full((128, 128), float("inf"))
+
     for change, words in (
+        (swell, "makes numbers of .* infinite"),
+        (reshape, "in another shape than the base"),
+        (rest, "makes numbers of .* infinite"),
         (drop, "no second matrix for"),
         (spoil, "NaN or infinite numbers for"),
         (more, "beyond plain LoRA"),
