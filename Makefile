@@ -27,9 +27,9 @@ test: .venv/installed-tests
 	$(BIN)/python -m pytest
 test-all: .venv/installed-tests
 	$(BIN)/python -m pytest -m ''
-# On Colab's versions: the notebooks (what takes long with short texts, but for 06, whose code is tested without it), and
-# the tests of what meets the libraries.
-COLAB := $(foreach n,01 03 04 05 11,$(wildcard notebooks/$(n)_*.ipynb)) tests/notebooks/shortened.py \
+# On Colab's versions: the notebooks (01 and 11 as they are, in a kernel, the others with short texts, but for 06, whose
+# code is tested without it), and the tests of what meets the libraries.
+COLAB := $(foreach n,01 11,$(wildcard notebooks/$(n)_*.ipynb)) tests/notebooks/shortened.py \
 	$(addprefix tests/merging/load/test_,loading.py adapters.py gguf.py hub.py preflight.py device.py memory.py) \
 	tests/merging/test_architectures.py tests/merging/measure/test_text.py \
 	tests/lessons/test_figures.py tests/lessons/test_views.py

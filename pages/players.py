@@ -46,7 +46,7 @@ def shows_view(tree):
 
 def views(path):
     """The views of a notebook, made by those of its cells that they need; raises what a cell raises."""
-    namespace, found, here = {}, [], os.getcwd()
+    namespace, found, here, places = {}, [], os.getcwd(), list(sys.path)
     os.chdir(path.parent)
     try:
         with contextlib.redirect_stdout(io.StringIO()):
@@ -57,6 +57,7 @@ def views(path):
                     found.append(eval(compile(ast.Expression(last.value.value), path.name, "eval"), namespace))
     finally:
         os.chdir(here)
+        sys.path[:] = places  # a setup cell puts ".." there
     return found
 
 

@@ -1,6 +1,8 @@
 """Models that several test files read and none may change: each is built or loaded once a session."""
 
+import os
 import shutil
+import sys
 
 import pytest
 from hub import write_checkpoints
@@ -8,6 +10,15 @@ from small import ALPHAS, BITS, PROMPTS, build, build_talker, build_tokenizer, s
 
 from lessons.views.explorers import alpha_explorer
 from merging.load.loading import LoadedModel, load_models
+
+
+@pytest.fixture(autouse=True)
+def absolute_places():
+    """A test that leaves ".." in sys.path, as a setup cell does, lets later tests and their processes import others."""
+    yield
+    relative = [place for place in sys.path if place and not os.path.isabs(place)]
+    sys.path[:] = [place for place in sys.path if place not in relative]
+    assert relative == []
 
 
 @pytest.fixture(scope="session")

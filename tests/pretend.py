@@ -5,6 +5,7 @@ dimensions may come from the CPU, and so may the indices into a GPU's tensor; ra
 is the device's own; CUDA's least squares take full rank for granted, and mps has none, and no float64.
 """
 
+import functools
 from contextlib import contextmanager
 
 import pytest
@@ -17,6 +18,7 @@ ACROSS = {"aten::copy_", "aten::_foreach_copy_"}  # these read one device and wr
 INDEXED = {"aten::index", "aten::index_put", "aten::index_put_", "aten::_index_put_impl_"}
 FILLED = {"aten::fill_", "aten::masked_fill", "aten::masked_fill_"}
 WAITS = {"item", "tolist", "__bool__", "__int__", "__float__", "__index__", "__format__", "nonzero", "equal"}
+SAYING = WAITS | {"to", "cpu", "cuda", "numpy", "__array__", "__deepcopy__", "grad"}  # of devices, without a keyword
 
 
 def moved(tensor):
@@ -30,7 +32,19 @@ def tensors_of(tree):
         return [tree]
     if not isinstance(tree, (dict, list, tuple)):
         return []
-    return [tensor for each in (tree.values() if isinstance(tree, dict) else tree) for tensor in tensors_of(each)]
+    found = []
+    for each in tree.values() if isinstance(tree, dict) else tree:
+        if isinstance(each, torch.Tensor):  # no call of its own: every operation asks
+            found.append(each)
+        elif isinstance(each, (dict, list, tuple)):
+            found += tensors_of(each)
+    return found
+
+
+@functools.cache
+def known_of(func):
+    """(its name, whether it makes a view, whether it draws random numbers) of an operation, which is slow to ask."""
+    return func._schema.name, func.is_view, torch.Tag.nondeterministic_seeded in func.tags
 
 
 class Kernels(TorchDispatchMode):
@@ -41,21 +55,26 @@ class Kernels(TorchDispatchMode):
         self.kind, self.making, self.launches = kind, False, 0
         self.own = torch.Generator().manual_seed(0)  # the device's random numbers
 
+    @classmethod
+    def _should_skip_dynamo(cls):
+        """Nothing here is compiled: torch need not import its compiler and ask it at every operation."""
+        return False
+
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        kwargs, name = kwargs or {}, func._schema.name
-        given = tensors_of((args, kwargs))
+        kwargs, (name, view, dice) = kwargs or {}, known_of(func)
+        given = tensors_of(args) + tensors_of(kwargs) if kwargs else tensors_of(args)
         here = [moved(tensor) for tensor in given]
         if any(here) and not all(here):
             self.check(func, name, args, [tensor for tensor, on in zip(given, here) if not on])
         if name in ACROSS or not (any(here) or self.making):
             return func(*args, **kwargs)
-        self.launches += not func.is_view
+        self.launches += not view
         if name == "aten::linalg_lstsq":
             if self.kind == "mps":
                 raise NotImplementedError(f"The operator '{name}' is not currently implemented for the MPS device.")
             kwargs = kwargs | {"driver": "gels"}
         plain = torch.random.default_generator
-        dice = torch.Tag.nondeterministic_seeded in func.tags and kwargs.get("generator") is None
+        dice = dice and kwargs.get("generator") is None
         if dice:
             before = plain.get_state()
             plain.set_state(self.own.get_state())
@@ -95,9 +114,12 @@ class Words(TorchFunctionMode):
         return moved(device) if isinstance(device, torch.Tensor) else torch.device(device).type == self.device.type
 
     def __torch_function__(self, func, types, args=(), kwargs=None):
-        kwargs, name = dict(kwargs or {}), getattr(func, "__name__", "")
+        name = getattr(func, "__name__", "")
         if name == "__get__":
             return self.asked(func, func.__self__.__name__, args[0])
+        if not kwargs and name not in SAYING:
+            return func(*args)  # most calls, and this is asked at each of them
+        kwargs = dict(kwargs or {})
         first = args[0] if args and isinstance(args[0], torch.Tensor) else None
         if name in ("numpy", "__array__") and moved(first):
             raise TypeError(f"can't convert {self.device} device type tensor to numpy. Use Tensor.cpu() first.")

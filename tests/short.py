@@ -18,7 +18,7 @@ def cut_short(n=8, length=300, tokens=8):
     cut = lambda texts: {kind: [document[:length] for document in documents[:n]] for kind, documents in texts.items()}
     heldout, calibration = merging.measure.texts.heldout_texts, merging.measure.texts.calibration_texts
     generate, stream, answers = GenerationMixin.generate, explorers.stream_text, rows.answers_to
-    helpers.heldout_texts = lambda: cut(heldout())
+    helpers.heldout_texts = merging.measure.texts.heldout_texts = lambda: cut(heldout())
     merging.measure.texts.calibration_texts = lambda part: cut(calibration(part))
     explorers.stream_text = lambda *arguments, **how: itertools.islice(stream(*arguments, **how), tokens)
     GenerationMixin.generate = lambda model, ids, max_length, **options: generate(

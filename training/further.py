@@ -71,7 +71,7 @@ def main():
     done = []
     for name, changes, seeds in RUNS:
         for seed in seeds[:1] if arguments.smoke else seeds:
-            settings = phase | changes | {"seed": seed} | ({"steps": 2} if arguments.smoke else {})
+            settings = phase | changes | {"seed": seed} | (train.SMOKE if arguments.smoke else {})
             done.append(measure(name, settings, streams, ALPHAS[::5] if arguments.smoke else ALPHAS))
             arguments.out.write_text("[\n" + ",\n".join(json.dumps(run) for run in done) + "\n]\n")
 

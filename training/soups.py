@@ -77,7 +77,7 @@ def main():
     texts = train.corpora(scale=0.002 if arguments.smoke else 1.0)
     (phase,) = train.STAGES["beer"]
     streams = {name: train.Stream(texts[name], tokenizer) for name in phase["mix"]}
-    few = {"steps": 2} if arguments.smoke else {}
+    few = train.SMOKE if arguments.smoke else {}
     further = phase | {"steps": LAST, "seed": 8} | few
     with mock.patch.object(GPTNeoSelfAttention, "_attn", train.fast_attention):
         ingredients = checkpoints(beer, streams, further, every=1 if arguments.smoke else EVERY)

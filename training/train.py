@@ -102,13 +102,16 @@ STAGES = {  # each stage is one or more phases
 }
 # The stranger learns what beer learns, but from random weights of its own: it shares no ancestor with the trio.
 STAGES["stranger"] = [STAGES["beer"][0] | dict(steps=600, lr=3e-3, seed=7)]
+SMOKE = {"steps": 2, "context": 64}  # of each phase, in a run that is a test
 
 
 def stdlib_files(heldout=False):
     """The standard library's own modules (list of path, text), held-out ones apart."""
     root = Path(sysconfig.get_paths()["stdlib"])
     skip = {"test", "tests", "idle_test", "site-packages", "__pycache__", "pydoc_data"}
-    paths = [p for p in sorted(root.rglob("*.py")) if not skip & set(p.relative_to(root).parts)]
+    tops = [top for top in root.iterdir() if top.name not in skip]  # site-packages may hold all the rest of a machine
+    found = [p for top in tops for p in (top.rglob("*.py") if top.is_dir() else [top]) if p.suffix == ".py"]
+    paths = [p for p in sorted(found) if not skip & set(p.relative_to(root).parts)]
     return [
         (p, p.read_text(encoding="utf-8", errors="ignore")) for p in paths if (p.stem in HELDOUT_MODULES) == heldout
     ]
@@ -175,7 +178,7 @@ def corpora(scale=1.0):
     """name -> list of documents, for every source that a mix can name."""
     files = stdlib_files()
     files = files[: max(20, int(len(files) * scale))]
-    n = lambda count: max(40, int(count * scale))
+    n = lambda count: max(8, int(count * scale))
     return {
         "source": [text for _, text in files],
         "tests": stdlib_tests()[: n(10_000)],
@@ -327,8 +330,8 @@ def save(model, tokenizer, folder):
     path.write_text(json.dumps(config, indent=2) + "\n")
 
 
-def run_stage(name, out, streams, tokenizer, steps=None):
-    """Train one model and save it to out/name."""
+def run_stage(name, out, streams, tokenizer, changes):
+    """Train one model and save it to out/name; changes: what differs from its phases in STAGES."""
     torch.manual_seed(STAGES[name][0]["seed"])
     if name in ("base", "stranger"):
         model = new_model(tokenizer)
@@ -337,7 +340,7 @@ def run_stage(name, out, streams, tokenizer, steps=None):
     if name == "clippy":
         model.resize_token_embeddings(len(tokenizer) + EXTRA_ROWS, mean_resizing=False)
     for phase in STAGES[name]:
-        train(model, streams, name=name, **phase | ({"steps": steps} if steps else {}))
+        train(model, streams, name=name, **phase | changes)
     save(model, tokenizer, out / name)
 
 
@@ -358,7 +361,7 @@ def main():
     streams = {name: Stream(documents, tokenizer) for name, documents in texts.items()}
     print({name: f"{len(s.ids) / 1e6:.2f} M tokens" for name, s in streams.items()})
     for name in stages:
-        run_stage(name, arguments.out, streams, tokenizer, steps=2 if arguments.smoke else None)
+        run_stage(name, arguments.out, streams, tokenizer, SMOKE if arguments.smoke else {})
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Notebook 11 as a reader fills it in: a chat pair in bfloat16, with two stop tokens and a template."""
 
 import json
+import sys
 
 import matplotlib.pyplot as plt
 import pytest
@@ -37,6 +38,7 @@ LOOK_AT = {{}}
 SAVE_TO = {str(tmp_path / "published")!r}
 """
     monkeypatch.chdir(ROOT / "notebooks")
+    monkeypatch.setattr(sys, "path", list(sys.path))  # the setup cell puts ".." there
     monkeypatch.setattr("IPython.display.display", lambda *_, **__: None)
     namespace = {}
     for source in lesson_cells(form):

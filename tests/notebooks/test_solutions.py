@@ -11,6 +11,7 @@ import torch
 
 from merging.paths import ROOT
 
+pytestmark = pytest.mark.long
 SOLUTIONS = sorted((ROOT / "notebooks" / "solutions").glob("*.ipynb"))
 
 

@@ -199,8 +199,16 @@ def close(one, other):
     return NUMBER.sub("#", one) == NUMBER.sub("#", other) and all(abs(float(a) - float(b)) <= step(a) for a, b in pairs)
 
 
+LASTING = ("03", "05", "11")  # they sweep before they draw
+KERNELS = [
+    pytest.param(path, marks=[pytest.mark.long] if path.stem[:2] in LASTING else [], id=path.stem)
+    for path in STORED
+    if path.stem[:2] != "06"
+]
+
+
 @pytest.mark.skipif(get_device() != "cpu", reason="NOT RUN: stored frames come from a CPU, and this is a GPU")
-@pytest.mark.parametrize("path", [path for path in STORED if path.stem[:2] != "06"], ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", KERNELS)
 def test_stored_frames_are_what_the_kernel_gives(path):
     """At six settings of each view; another processor may round a last digit differently, and then sample another
     text now and then."""

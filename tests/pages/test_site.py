@@ -25,6 +25,7 @@ def in_chromium(test):
 NAMES = ["index", *(f"notebooks/{path.stem}" for path in build.paths())]
 NAMES += [f"notebooks/solutions/{path.stem}" for path in build.solutions()]
 NAMES += [name.removesuffix(".md") for name in build.cards()]
+SHOWN = ("index", "notebooks/03_merge_all_layers", "notebooks/06_a_real_language_model", NAMES[-1])  # to be looked at
 FRAMES = {path.stem: path.stat().st_size for path in players.FRAMES.glob("*.js")}
 HOSTILE = "<script>window.hacked = 1</script><img src=x onerror='window.hacked = 2'> & \"quotes\""
 
@@ -212,7 +213,8 @@ def test_pages_load_from_a_folder_fit_the_screen_and_can_be_read(site, width, sc
         assert page.evaluate("document.documentElement.scrollWidth") <= width, name
         assert page.evaluate(OUT) == [], name
         assert page.evaluate(CONTRAST) == [], name
-        page.screenshot(path=browser.SCREENSHOTS / f"site_{name.replace('/', '_')}_{width}_{scheme}.png")
+        if name in SHOWN:
+            page.screenshot(path=browser.SCREENSHOTS / f"site_{name.replace('/', '_')}_{width}_{scheme}.png")
         assert page.errors == [], name
     outside = [url for url in page.asked if not url.startswith((site.as_uri(), "data:"))]
     assert outside == [] and len(page.asked) > len(NAMES)
