@@ -17,7 +17,6 @@ from numbers import Real
 
 import torch
 
-from merging.averaging import merge_into
 from merging.tensors import named_weights
 
 WORDS = {True: "right:", False: "not yet:", None: "open:"}
@@ -268,8 +267,3 @@ def shares(theta, theta1, theta2):
     off = max((theta[name] - a * theta1[name] - b * theta2[name]).abs().max().item() for name in theta1)
     refuse(off > 1e-4, "this is no sum of shares of the two models: is each tensor made by the same formula?")
     return round(a, 3), round(b, 3)
-
-
-def average(model1, model2, alpha=0.5):
-    """A new model, alpha of the first and 1 - alpha of the second."""
-    return merge_into(copy.deepcopy(model1), [model1, model2], [alpha, 1 - alpha])

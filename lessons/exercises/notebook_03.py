@@ -2,7 +2,8 @@
 
 import torch
 
-from lessons.exercises.form import average, brief, call, choice, close, compare, exercise, number, refuse, shares
+from helpers import merge_models
+from lessons.exercises.form import brief, call, choice, close, compare, exercise, number, refuse, shares
 from merging.measure.bits import bits_per_byte, gain_kept
 from merging.tensors import named_weights
 
@@ -31,7 +32,7 @@ def check_03a(my_merge, model1, model2):
 def check_03b(predicted, kept, base, specialist, tokenizer, documents):
     predicted, kept = choice(predicted, ("less", "half", "more")), number(kept)
     score = lambda model: bits_per_byte(model, tokenizer, documents)
-    ends, middle = (score(base), score(specialist)), score(average(base, specialist))
+    ends, middle = (score(base), score(specialist)), score(merge_models(base, specialist))
     truth = gain_kept(*ends, middle)
     mistakes = [
         (1 - truth, "that is the share that is lost: base and specialist have changed places in gain_kept"),

@@ -4,8 +4,9 @@ import math
 
 import torch
 
-from lessons.exercises.form import as_model, average, choice, compare, exercise, items, number, refuse
-from merging.measure.bits import bits_per_byte, gain_kept
+from helpers import merge_models
+from lessons.exercises.form import as_model, choice, compare, exercise, items, number, refuse
+from merging.measure.bits import bits_per_byte, keeper
 from merging.tensors import named_weights, tensor_kind
 
 
@@ -52,8 +53,8 @@ def check_07b(predicted, broken, model, partner, tokenizer, documents):
         bias = next(name for name, t in theta.items() if tensor_kind(name) == ("feed-forward", block) and t.dim() == 1)
         stayed = (tensors[bias] == theta[bias]).float().mean().item()
         refuse(stayed > 0.5, f"{stayed:.0%} of the neurons in block {block} kept their seat: take torch.randperm")
-    before = bits_per_byte(average(partner, model), tokenizer, documents)
-    harm = [bits_per_byte(average(partner, each), tokenizer, documents) - before for each in broken]
+    before = bits_per_byte(merge_models(partner, model), tokenizer, documents)
+    harm = [bits_per_byte(merge_models(partner, each), tokenizer, documents) - before for each in broken]
     said = ", ".join(f"{bits:.2f}" for bits in harm)
     worst = "first" if harm[0] > 2 * harm[-1] else "last" if harm[-1] > 2 * harm[0] else "same"
     refuse(predicted != worst, f"you predicted {predicted!r}, but the blocks cost {said} bits. Why?")
@@ -88,8 +89,8 @@ def check_07d(x, y, at, base, clippy, beer, tokenizer, quarters):
     refuse(not -1 <= min(x, y) <= max(x, y) <= 2, "that is far away from all three models: stay between -1 and 2")
     alone = {(0, 0): "base", (1, 0): "clippy", (0, 1): "beer"}.get((x, y))
     refuse(alone, f"({x:g}, {y:g}) is {alone} itself: one skill at most is there")
-    here, there = worse_gains([(x, y), (0.5, 0.5)], at, base, clippy, beer, tokenizer, quarters[0])
-    later, then = worse_gains([(x, y), (0.5, 0.5)], at, base, clippy, beer, tokenizer, quarters[1])
+    kept = [keeper(base, {"code": clippy, "beer": beer}, tokenizer, texts) for texts in quarters[:2]]
+    (here, there), (later, then) = ([min(each(at(*point))) for point in ((x, y), (0.5, 0.5))] for each in kept)
     said = f"{here:.2f} against the merge's {there:.2f} and {later:.2f} against the merge's {then:.2f}"
     why = "two whole changes get in each other's way" if x + y >= 1.8 else "no better where you chose"
     refuse(here <= there, f"at ({x:g}, {y:g}) the worse gain is {here:.2f} against the merge's {there:.2f}: {why}")
@@ -98,10 +99,3 @@ def check_07d(x, y, at, base, clippy, beer, tokenizer, quarters):
     average = f"It is an average: clippy {x:.2g}, beer {y:.2g}, base {abs(1 - x - y):.2g}."
     no_average = f"It is no average: the shares sum to {x + y:.2g}."
     return f"on the two quarters {said}. {average if min(x, y, 1 - x - y) >= -1e-9 else no_average}"
-
-
-def worse_gains(points, at, base, clippy, beer, tokenizer, texts):
-    """The smaller of clippy's and beer's gain kept on some texts, at each of some points of the plane."""
-    read = lambda model, kind: bits_per_byte(model, tokenizer, texts[kind])
-    ends = {kind: (read(base, kind), read(model, kind)) for kind, model in (("code", clippy), ("beer", beer))}
-    return [min(gain_kept(*ends[kind], read(at(*point), kind)) for kind in ends) for point in points]

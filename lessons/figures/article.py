@@ -1,6 +1,6 @@
 """The pictures of notebooks 01 to 05, which follow the article."""
 
-from lessons.figures.base import bar_chart, new_figure, show_figure
+from lessons.figures.base import bar_chart, beside, new_figure, show_figure
 from lessons.figures.palette import COLOURS, MARKERS
 
 
@@ -47,14 +47,7 @@ def draw_sweep(alphas, bits, base_bits):
         ax.plot(alphas, values, color=COLOURS["merged"], marker="D", markersize=4)
         ax.plot([0, 1], [values[0], values[-1]], color="grey", linestyle=":", linewidth=1)
         ax.axhline(base, color=COLOURS["base"], linestyle="--", linewidth=1)
-        ax.annotate(
-            "base",
-            (0.0 if far_left else 1.0, base),
-            xytext=(0, 4),
-            textcoords="offset points",
-            ha="left" if far_left else "right",
-            fontsize=11,
-        )
+        beside(ax, "base", (0.0 if far_left else 1.0, base), (0, 4), 11, ha="left" if far_left else "right")
         for alpha, value, model in zip((0, 1), (values[0], values[-1]), ("beer", "clippy")):
             ax.plot(alpha, value, color=COLOURS[model], marker=MARKERS[model], markersize=11)
         ax.set_title(kind)
@@ -101,9 +94,9 @@ def draw_reach(alphas, curves):
     figure, ax = new_figure(9, 4.8)
     for (name, points), style, marker in zip(curves.items(), ("-", "--", ":"), ("D", "v", "P")):
         ax.plot(*zip(*points), linestyle=style, marker=marker, markersize=8, color=COLOURS["merged"])
-        ax.annotate(name, points[0], (-12, -4), textcoords="offset points", ha="right", fontsize=12)
+        beside(ax, name, points[0], (-12, -4), ha="right")
     for alpha, point in zip(alphas, next(iter(curves.values()))):
-        ax.annotate(f"alpha = {alpha}", point, (8, 6), textcoords="offset points", fontsize=11)
+        beside(ax, f"alpha = {alpha}", point, (8, 6), 11)
     ax.margins(x=0.3)
     ax.set_xlabel("clippy's gain kept (code)", fontsize=12)
     ax.set_ylabel("beer's gain kept (recipes)", fontsize=12)

@@ -76,6 +76,11 @@ def marked(prompt, text):
     return f"<b>{html.escape(bold)}</b>{html.escape(text[len(bold) :])}"
 
 
+def beside(ax, words, place, shift, fontsize=12, **look):
+    """Write words some points to the right of a place and above it; shift: how many of each."""
+    ax.annotate(words, place, shift, textcoords="offset points", fontsize=fontsize, **look)
+
+
 def plane_grid(ticks, length1, length2, product):
     """(xs, ys of a grid, a function that gives the place of (x, y)): a plane of two ways, true in lengths and angles.
 

@@ -5,7 +5,7 @@ text.
 
 import math
 
-from lessons.figures.base import HALO, bar_chart, new_figure, plane_grid, show_figure
+from lessons.figures.base import HALO, bar_chart, beside, new_figure, plane_grid, show_figure
 from lessons.figures.palette import COLOURS, MARKERS, WARM
 
 
@@ -82,7 +82,7 @@ def draw_plane(ticks, bits, to_clippy, to_beer):
         ax.clabel(lines, fontsize=9, fmt="%.2f", colors="black", manual=label_places(lines, ax, models.values()))
         for name, point in models.items():
             ax.plot(*point, color=COLOURS[name], marker=MARKERS[name], markersize=10, zorder=5)
-            ax.annotate(name, point, (8, 6), textcoords="offset points", fontsize=12, path_effects=HALO, zorder=6)
+            beside(ax, name, point, (8, 6), path_effects=HALO, zorder=6)
         ax.set(title=f"{kind}: bits per byte", xlabel="along clippy's way from base")
     axes[0].set_ylabel("across it", fontsize=12)
     show_figure(
@@ -197,8 +197,8 @@ def draw_memory(curves):
     figure, ax = new_figure(9, 3.6)
     for (name, samples), colour in zip(curves.items(), (COLOURS["merged"], WARM)):
         ax.plot(*zip(*samples), color=colour, linewidth=3)
-        style = dict(textcoords="offset points", fontsize=12, color=colour, va="center")
-        ax.annotate(name, samples[-1], (8, 0), **style)  # beyond the end of its own line, which cannot cross it there
+        # beyond the end of its own line, which cannot cross it there
+        beside(ax, name, samples[-1], (8, 0), color=colour, va="center")
     ax.margins(x=0.16, y=0.1)
     ax.set_xlim(left=0)
     ax.set_xlabel("seconds", fontsize=12)
@@ -215,7 +215,7 @@ def draw_tradeoff(points):
     figure, ax = new_figure(9, 4.6)
     for name, (x, y) in points.items():
         ax.plot(x, y, color=COLOURS.get(name, COLOURS["merged"]), marker=MARKERS.get(name, "D"), markersize=9)
-        ax.annotate(name, (x, y), (9, 0), textcoords="offset points", fontsize=10, va="center")
+        beside(ax, name, (x, y), (9, 0), 10, va="center")
     ax.margins(x=0.1, y=0.08)
     ax.set_xlabel("clippy's gain kept (code)", fontsize=12)
     ax.set_ylabel("beer's gain kept (recipes)", fontsize=12)

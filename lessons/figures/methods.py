@@ -3,7 +3,7 @@
 import math
 import statistics
 
-from lessons.figures.base import HALO, new_figure, plane_grid, show_figure
+from lessons.figures.base import HALO, beside, new_figure, plane_grid, show_figure
 from lessons.figures.palette import COLOURS, HATCHES, MARKERS
 from merging.measure.counts import count_in_words, wilson
 
@@ -50,7 +50,7 @@ def draw_diagonal(diagonal, lams, kept, together):
     for model, gains in zip(("clippy", "beer"), zip(*kept)):
         diagonal.plot(lams, gains, color=COLOURS[model], marker=MARKERS[model], markersize=6, linewidth=2)
         last = max((i for i, gain in enumerate(gains) if gain > 0), default=0)
-        diagonal.annotate(f"{model}'s", (lams[last], gains[last]), (9, 3), textcoords="offset points", fontsize=12)
+        beside(diagonal, f"{model}'s", (lams[last], gains[last]), (9, 3))
     for name, (x, y) in together.items():
         diagonal.axvline((x + y) / 2, color=COLOURS["merged"], linewidth=1.5, zorder=0)
         diagonal.text(
@@ -140,7 +140,7 @@ def draw_valid(ax, counts):
         sides = [[bar - low for bar, (low, _) in zip(bars, ends)], [high - bar for bar, (_, high) in zip(bars, ends)]]
         ax.errorbar(bars, heights, xerr=sides, fmt="none", color="black", capsize=2, linewidth=1)
         for height, (passed, n), (_, high) in zip(heights, pairs, ends):
-            ax.annotate(f"{passed}/{n}", (high, height), (4, -4), textcoords="offset points", fontsize=9)
+            beside(ax, f"{passed}/{n}", (high, height), (4, -4), 9)
         ax.plot([], [], "s", color=COLOURS[model], label=f"valid {what}")
     ax.set_yticks([row + 0.2 for row in rows], list(counts), fontsize=11)
     ax.invert_yaxis()
@@ -157,7 +157,6 @@ def put_names(ax, points):
     """Write its name beside each point."""
     for name, point in points.items():
         up, side = 11 * ((name in ABOVE) - (name in BELOW)), -1 if name in LEFT else 1
-        beside = dict(ha="right" if name in LEFT else "left", va="center")
-        anchor = dict(ha="center", va="bottom" if up > 0 else "top") if up else beside
-        place = dict(xytext=(0 if up else 10 * side, up), textcoords="offset points")
-        ax.annotate(name, point, **place, **anchor, fontsize=11, path_effects=HALO, zorder=6)
+        aside = dict(ha="right" if name in LEFT else "left", va="center")
+        anchor = dict(ha="center", va="bottom" if up > 0 else "top") if up else aside
+        beside(ax, name, point, (0 if up else 10 * side, up), 11, **anchor, path_effects=HALO, zorder=6)

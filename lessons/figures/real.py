@@ -2,7 +2,7 @@
 
 from statistics import fmean, linear_regression
 
-from lessons.figures.base import HALO, new_figure, show_figure
+from lessons.figures.base import HALO, beside, new_figure, show_figure
 from lessons.figures.palette import COLOURS, MARKERS
 from lessons.measured import averages, pass_at_1, recipes, style
 from merging.measure.bits import gain_kept
@@ -36,12 +36,11 @@ def skills_on(ax, found, chosen=None, rival=None):
     valid, *ends = zip(*map(recipes, found))
     ax.fill_between(alphas, *ends, color=COLOURS["beer"], alpha=0.1, linewidth=0)
     ax.plot(alphas, valid, color=COLOURS["beer"], linestyle="--", linewidth=1.5)
-    beside = dict(textcoords="offset points", fontsize=12, color=COLOURS["beer"])
-    ax.annotate("valid recipes", (alphas[0], valid[0]), (4, -16), **beside)
+    beside(ax, "valid recipes", (alphas[0], valid[0]), (4, -16), color=COLOURS["beer"])
     if rival:
         words, share, *ends = rival
         ax.axhline(share, color=COLOURS["base"], linewidth=1.5, linestyle=":")
-        ax.annotate(words, (0, share), (4, 5), textcoords="offset points", fontsize=12, color=COLOURS["base"])
+        beside(ax, words, (0, share), (4, 5), color=COLOURS["base"])
         if ends:
             ax.errorbar(-0.03, share, [[share - ends[0]], [ends[1] - share]], color=COLOURS["base"], fmt="none")
     if chosen is not None:
@@ -84,13 +83,12 @@ def both_figure(rows, chosen):
     ax.plot(
         *zip(*sums), color=COLOURS["merged"], marker=MARKERS["merged"], markersize=7, linestyle="", fillstyle="none"
     )
-    beside = lambda place, words, left, low, **look: ax.annotate(
-        words, place, (-14 if left else 14, -18 if low else 10), textcoords="offset points", fontsize=12,
-        ha="right" if left else "left", path_effects=HALO, **look,
-    )  # fmt: skip
+    name = lambda at, words, left, low, **look: beside(
+        ax, words, at, (-14 if left else 14, -18 if low else 10), ha="right" if left else "left", **look
+    )
     for label, at in {"beer": line[0], "clippy": line[-1]}.items():
         ax.plot(*at, color=COLOURS[label], marker=MARKERS[label], markersize=12, linestyle="")
-        beside(at, label, label == "clippy", label == "beer", color=COLOURS[label])
+        name(at, label, label == "clippy", label == "beer", path_effects=HALO, color=COLOURS[label])
     for i, (point, words) in enumerate(chosen.items()):
         (row,) = (row for row in rows if row["point"] == point)
         at = place(row)
@@ -98,7 +96,7 @@ def both_figure(rows, chosen):
         if not i:
             ends = [[[abs(end - share)] for end in ends] for share, *ends in (pass_at_1(row), style(row))]
             ax.errorbar(*at, xerr=ends[0], yerr=ends[1], color=COLOURS["merged"], linewidth=1, capsize=4)
-        beside(at, words, i % 2, True)
+        name(at, words, i % 2, True, path_effects=HALO)
     ax.set(xlim=(-0.04, 0.6), ylim=(-0.04, 0.7))
     ax.set_xlabel("share of functions that work", fontsize=12)
     ax.set_ylabel("share of checks of style that hold", fontsize=12)
@@ -142,7 +140,7 @@ def bits_on(ax, rows):
     slope, floor = linear_regression((1, 1 / 2, 1 / 3), means)
     ax.plot((1, 2, 3), [floor + slope / k for k in (1, 2, 3)], color="grey", linestyle=":")
     ax.axhline(base, color=COLOURS["base"], linewidth=1)
-    ax.annotate("base", (1, base), (0, 5), textcoords="offset points", fontsize=12)
+    beside(ax, "base", (1, base), (0, 5))
     ax.set_ylabel("bits per byte, mean of the three texts", fontsize=12)
     return f"{', '.join(f'{mean:.3f}' for mean in means)} (base {base:.3f})"
 
@@ -162,4 +160,4 @@ def means_over(rows, value, ax, name, aside=0):
 
 def label_right(ax, words, place, color, up=0):
     """Write words right of a place, and some points above it."""
-    ax.annotate(words, place, (12, up - 4), textcoords="offset points", color=color, fontsize=12, path_effects=HALO)
+    beside(ax, words, place, (12, up - 4), color=color, path_effects=HALO)

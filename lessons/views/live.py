@@ -130,14 +130,13 @@ def can_stream():
     return "google.colab" not in sys.modules
 
 
+LOOK = dict(style={"description_width": "initial"}, layout={"width": "520px"}, continuous_update=False)
+
+
 def slider(value, name="", step=0.1, **options):
     """A slider from 0 to 1 that reports a move when it is made."""
-    options = {
-        "style": {"description_width": "initial"},
-        "layout": {"width": "520px"},
-        "readout_format": ".2f",
-    } | options
-    return widgets.FloatSlider(value, min=0, max=1, step=step, description=name, continuous_update=False, **options)
+    options = LOOK | dict(readout_format=".2f") | options
+    return widgets.FloatSlider(value, min=0, max=1, step=step, description=name, **options)
 
 
 def nearest(alphas, alpha):
@@ -154,11 +153,5 @@ def slider_over(alphas, value, name=""):
     even = all(abs(alpha - i * step) < 1e-9 for i, alpha in enumerate(alphas)) and abs(alphas[-1] - 1) < 1e-9
     if even:
         return slider(value, name, step=step)
-    return widgets.SelectionSlider(
-        options=[(f"{alpha:g}", alpha) for alpha in alphas],
-        value=alphas[nearest(alphas, value)],
-        description=name,
-        continuous_update=False,
-        style={"description_width": "initial"},
-        layout={"width": "520px"},
-    )
+    stops = [(f"{alpha:g}", alpha) for alpha in alphas]
+    return widgets.SelectionSlider(options=stops, value=alphas[nearest(alphas, value)], description=name, **LOOK)

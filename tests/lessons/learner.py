@@ -13,7 +13,6 @@ import yaml
 from small import build
 
 from helpers import BEER_PROMPT, flat_weights, gain_kept, generate_texts, is_recipe, load_models, merge_models
-from lessons.exercises.form import average
 from merging.load.loading import FAMILIES
 from merging.load.preflight import preflight
 from merging.measure.bits import bits_per_byte
@@ -193,7 +192,7 @@ def world(tiny):
     )
     recipes = heldout_texts()["beer"]
     bits = lambda model: bits_per_byte(model, tokenizer, recipes[:2])
-    bits_base, bits_beer, bits_half = bits(base), bits(beer), bits(average(base, beer))
+    bits_base, bits_beer, bits_half = bits(base), bits(beer), bits(merge_models(base, beer))
     canvas = copy.deepcopy(base)
 
     tau_clippy, tau_beer = ({n: t - theta[n] for n, t in named_weights(model).items()} for model in (clippy, beer))
