@@ -12,6 +12,9 @@ except ImportError:  # Windows: no bounds there
     resource = None
 
 
+WAIT = 120  # seconds by the clock, after which only what waits for ever, as for a pipe, has not ended
+
+
 class TooLong(BaseException):
     """What no `except Exception` takes for an error of the file that is read."""
 
@@ -24,15 +27,19 @@ def bounded(seconds=5, megabytes=500):
         return
 
     def too_long(*_):
-        raise TooLong(f"computed for longer than {seconds} s")
+        raise TooLong(f"computed for longer than {seconds} s, or waited for {WAIT} s")
 
-    old = resource.getrlimit(resource.RLIMIT_AS), signal.signal(signal.SIGPROF, too_long)
+    old = resource.getrlimit(resource.RLIMIT_AS)
+    clocks = {signal.SIGPROF: (signal.ITIMER_PROF, seconds), signal.SIGALRM: (signal.ITIMER_REAL, WAIT)}
+    handlers = {sign: signal.signal(sign, too_long) for sign in clocks}
     if sys.platform == "linux":
-        resource.setrlimit(resource.RLIMIT_AS, (psutil.Process().memory_info().vms + megabytes * 2**20, old[0][1]))
-    signal.setitimer(signal.ITIMER_PROF, seconds)
+        resource.setrlimit(resource.RLIMIT_AS, (psutil.Process().memory_info().vms + megabytes * 2**20, old[1]))
+    for clock, length in clocks.values():
+        signal.setitimer(clock, length)
     try:
         yield
     finally:
-        signal.setitimer(signal.ITIMER_PROF, 0)
-        signal.signal(signal.SIGPROF, old[1])
-        resource.setrlimit(resource.RLIMIT_AS, old[0])
+        for sign, (clock, _) in clocks.items():
+            signal.setitimer(clock, 0)
+            signal.signal(sign, handlers[sign])
+        resource.setrlimit(resource.RLIMIT_AS, old)
