@@ -73,6 +73,7 @@ measure: env
 measure-smollm2: env
 	$(BIN)/python -m training.measure_smollm2
 	$(BIN)/python -m training.measure_three
+	$(BIN)/python -m training.measure_real_methods
 images: env
 	$(BIN)/python -m images.draw
 

@@ -8,12 +8,32 @@ from merging.measure.counts import mean_interval, wilson
 from merging.paths import ROOT
 
 
-def measured_methods(family):
-    """What training/measure_methods.py stored of a family, or None: "samples", "kept on", "grid" and "table".
+def measured_methods():
+    """What training/measure_methods.py stored of the tiny trio: "samples", "grid", "table".
 
-    "rivals" of tiny are training/multitask.py's.
+    Its "rivals" are training/multitask.py's.
     """
-    return stored("methods.json").get(family)
+    return stored("methods.json")
+
+
+def real_methods():
+    """method -> a row as in measured_smollm2's, of SmolLM2: each method's merge at its chosen "value" of its "knob".
+
+    training/measure_real_methods.py stored them. "kept" are its gains, a pair for each seed.
+    """
+    pick = lambda method: {"knob": method["knob"], "value": method["value"]} | pooled(method["runs"])
+    return {name: pick(method) for name, method in stored("smollm2/methods.json").items()}
+
+
+def pooled(runs):
+    """The answers and recipes of several runs as those of one row, and "kept", a pair for each run."""
+    splits = {
+        split: [sum(map(int, right)) for right in zip(*(run["solved"][split] for run in runs))]
+        for split in runs[0]["solved"]
+    }
+    counts = {key: sum(run["recipes"][key] for run in runs) for key in ("n", "valid", "in style")}
+    written = counts | {"checks": "".join(run["recipes"]["checks"] for run in runs)}
+    return {"n": sum(run["n"] for run in runs), "solved": splits, "recipes": written, "kept": [r["kept"] for r in runs]}
 
 
 def measured_ensembles(family):

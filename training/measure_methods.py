@@ -1,15 +1,12 @@
-"""Measure every method of notebooks 08 and 09 on a family of models, and write models/methods.json.
+"""Measure every method of notebooks 08 and 09 on the tiny trio, and write models/methods.json.
 
-    python -m training.measure_methods                    tiny and smollm2
-    python -m training.measure_methods --family tiny      one of them; the other's numbers stay
-    python -m training.measure_methods --family tiny --only TIES      one method; all other numbers stay
+    python -m training.measure_methods                    all of them
+    python -m training.measure_methods --only TIES        one method; all other numbers stay
     python -m training.measure_methods --smoke --out F    four methods, one value of each knob, few samples, as a test
 
 Each method has one knob. Its value is chosen on calibration text by the worse of the two gains kept; what is reported
-are the gains kept on the held-out texts, and sampled functions and recipes. Where a specialist has no gain on the
-held-out texts, a third part of the calibration text reports. Where chance plays, there are three seeds. smollm2, ninety
-times as large, gets the methods without gradients and singular values, every other value, and texts of the chosen
-values only.
+are the gains kept on the held-out texts, and sampled functions and recipes. Where chance plays, there are three seeds.
+training/measure_real_methods.py measures SmolLM2.
 """
 
 import argparse
@@ -19,9 +16,8 @@ import re
 import statistics
 from pathlib import Path
 
-from merging.load.device import quick
 from merging.load.loading import load_models
-from merging.measure.bits import bits_per_byte, keeper
+from merging.measure.bits import keeper
 from merging.measure.samples import sample_functions, sample_recipes
 from merging.measure.texts import calibration_texts, heldout_texts
 from merging.measure.valid import is_function, is_recipe
@@ -53,10 +49,7 @@ KNOBS = {  # method -> its knob and the values tried; alpha is the share of clip
     "steps from base": ("step size", SIZES),
 }
 CHANCE = ("DARE", "learned lambdas", "steps from the average", "steps from base")
-DEAR = ("Iso-C", "Fisher", "learned lambdas", "steps from the average", "steps from base")
-FEWER = {name: (knob, values[::2]) for name, (knob, values) in KNOBS.items() if name not in DEAR}
 SMOKE = ("average", "DARE", "RegMean", "learned lambdas")
-LARGE = dict(knobs=FEWER, each=False)  # for smollm2
 
 
 def merges(base, pair, fit, tokenizer):
@@ -91,46 +84,29 @@ def sampled(model, tokenizer, functions, recipes, seed=32):
     return [sum(map(is_function, codes)) / len(codes), sum(map(is_recipe, texts)) / len(texts)]
 
 
-def report_texts(base, specialists, tokenizer):
-    """("held-out" or "calibration", the texts to report on)."""
-    texts = heldout_texts()
-    bits = lambda model, kind: bits_per_byte(model, tokenizer, texts[kind])
-    gained = all(bits(model, kind) < 0.98 * bits(base, kind) for kind, model in specialists.items())
-    return ("held-out", texts) if gained else ("calibration", calibration_texts("report"))
-
-
-def measure(family, functions=2, recipes=16, knobs=KNOBS, seeds=SEEDS, each=True):
-    """Everything about one family: what each value of each knob gives, and the table of the chosen values.
-
-    each: sample texts for every value of a knob, and not only for the chosen one.
-    """
-    loaded = load_models(family)
+def measure(functions=2, recipes=16, knobs=KNOBS, seeds=SEEDS):
+    """What each value of each knob gives, and the table of the chosen values."""
+    loaded = load_models("tiny")
     base, *pair = (loaded[label].model for label in ("base", "clippy", "beer"))
     tokenizer, specialists = loaded["base"].tokenizer, dict(zip(("code", "beer"), pair))
-    tokenizer.pad_token = tokenizer.pad_token or tokenizer.eos_token  # prompts of several lengths make a batch
-    source, texts = report_texts(base, specialists, tokenizer)
     score = {
         name: rounded(keeper(base, specialists, tokenizer, text))
-        for name, text in (("choose", calibration_texts("choose")), ("kept", texts))
+        for name, text in (("choose", calibration_texts("choose")), ("kept", heldout_texts()))
     }
     merge = merges(base, pair, calibration_texts("fit"), tokenizer)
-    sample = lambda model, seed=32: sampled(quick(model), tokenizer, functions, recipes, seed)
+    sample = lambda model, seed=32: sampled(model, tokenizer, functions, recipes, seed)
     grid, table = {}, {label: row([model], score["kept"], sample) for label, model in zip(("clippy", "beer"), pair)}
     for method, (knob, values) in knobs.items():
         models = (merge[method](value, 0) for value in values)
-        points = [
-            {name: kept(model) for name, kept in score.items()} | ({"valid": sample(model)} if each else {})
-            for model in models
-        ]
+        points = [{name: kept(model) for name, kept in score.items()} | {"valid": sample(model)} for model in models]
         grid[method] = {"knob": knob, "values": values} | {
             name: [point[name] for point in points] for name in points[0]
         }
         best = values[max(range(len(values)), key=lambda i: min(points[i]["choose"]))]
         runs = (merge[method](best, seed) for seed in (seeds if method in CHANCE else seeds[:1]))
         table[method] = {"value": best} | row(runs, score["kept"], sample)
-        print(family, method, table[method], flush=True)
-    counts = {"functions": functions * len(HELDOUT_TASKS), "recipes": recipes}
-    return {"samples": counts, "kept on": source, "grid": grid, "table": table}
+        print(method, table[method], flush=True)
+    return {"samples": {"functions": functions * len(HELDOUT_TASKS), "recipes": recipes}, "grid": grid, "table": table}
 
 
 def rounded(kept):
@@ -145,35 +121,30 @@ def row(models, kept, sample):
 
 
 def laid_over(known, found):
-    """A family's numbers with those that were measured anew in place of the old ones; all others stay."""
+    """The numbers with those that were measured anew in place of the old ones; all others stay."""
     in_order = lambda rows: {name: rows[name] for name in ("clippy", "beer", *KNOBS) if name in rows}
     both = {part: in_order(known.get(part, {}) | found[part]) for part in ("grid", "table")}
     return known | found | both
 
 
-def as_text(families):
+def as_text(found):
     """JSON in which each list of numbers has a line of its own."""
-    return (
-        re.sub(r"\[[^\[\]{}]*\]", lambda numbers: " ".join(numbers[0].split()), json.dumps(families, indent=1)) + "\n"
-    )
+    return re.sub(r"\[[^\[\]{}]*\]", lambda numbers: " ".join(numbers[0].split()), json.dumps(found, indent=1)) + "\n"
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--family", choices=("tiny", "smollm2"), help="one family instead of both")
-    parser.add_argument("--only", choices=tuple(KNOBS), help="one method of the family, instead of all")
+    parser.add_argument("--only", choices=tuple(KNOBS), help="one method instead of all")
     parser.add_argument("--out", type=Path, default=ROOT / "models" / "methods.json")
-    parser.add_argument("--smoke", action="store_true", help="the least of four methods, on tiny")
+    parser.add_argument("--smoke", action="store_true", help="the least of four methods")
     arguments = parser.parse_args()
     least = dict(functions=1, recipes=2, seeds=(0,))
     least |= dict(knobs={method: (knob, values[2:3]) for method, (knob, values) in KNOBS.items() if method in SMOKE})
+    settings = least if arguments.smoke else {}
+    if arguments.only:
+        settings["knobs"] = {arguments.only: KNOBS[arguments.only]}
     known = json.loads(arguments.out.read_text()) if arguments.out.is_file() else {}
-    for family in ["tiny"] if arguments.smoke else [arguments.family] if arguments.family else ["tiny", "smollm2"]:
-        settings = least if arguments.smoke else dict(LARGE) if family == "smollm2" else {}
-        if arguments.only:
-            settings |= {"knobs": {arguments.only: settings.get("knobs", KNOBS)[arguments.only]}}
-        known[family] = laid_over(known.get(family, {}), measure(family, **settings))
-        arguments.out.write_text(as_text(known), encoding="utf-8")
+    arguments.out.write_text(as_text(laid_over(known, measure(**settings))), encoding="utf-8")
 
 
 if __name__ == "__main__":

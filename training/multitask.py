@@ -53,7 +53,7 @@ def main():
     texts = train.corpora(scale=0.002 if arguments.smoke else 1.0)
     streams = {name: train.Stream(documents, tokenizer) for name, documents in texts.items()}
     known = json.loads(arguments.out.read_text()) if arguments.out.is_file() else {}
-    rivals = known.setdefault("tiny", {}).setdefault("rivals", {})
+    rivals = known.setdefault("rivals", {})
     for name, steps in BUDGETS.items():
         model = finetune(base.model, streams, name, 2 if arguments.smoke else steps)
         sample = lambda model, seed: sampled(model, tokenizer, functions, recipes, seed)

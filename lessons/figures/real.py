@@ -4,7 +4,7 @@ from statistics import fmean, linear_regression
 
 from lessons.figures.base import HALO, beside, new_figure, show_figure
 from lessons.figures.palette import COLOURS, MARKERS
-from lessons.measured import averages, pass_at_1, recipes, style
+from lessons.measured import averages, difference, pass_at_1, recipes, style
 from merging.measure.bits import gain_kept
 
 SKILLS = {"functions that work": ("clippy", pass_at_1), "checks of style held": ("beer", style)}
@@ -101,6 +101,29 @@ def both_figure(rows, chosen):
     ax.set_xlabel("share of functions that work", fontsize=12)
     ax.set_ylabel("share of checks of style that hold", fontsize=12)
     return figure, ax
+
+
+def draw_real_methods(rows, rival="average"):
+    """What the merges of each method do, with 95 % intervals: functions that work, checks of style held, and how many
+    functions more or fewer than a rival's, task by task.
+
+    rows: name -> row, as in draw_skills. The two specialists have their colours; dotted is the rival.
+    """
+    figure, axes = new_figure(13, 0.42 * len(rows) + 1.2, columns=3)
+    more = lambda row: difference(row, rows[rival])
+    counts = (pass_at_1, style, more)
+    for ax, title, count in zip(axes, (*SKILLS, f"functions, minus the {rival}'s"), counts):
+        for at, (name, row) in enumerate(rows.items()):
+            if not (name == rival and count is more):
+                share, low, high = count(row)
+                look = dict(color=COLOURS.get(name, COLOURS["merged"]), marker=MARKERS.get(name, MARKERS["merged"]))
+                ax.errorbar(share, at, xerr=[[share - low], [high - share]], **look, markersize=8, capsize=3)
+        ax.axvline(count(rows[rival])[0], color="grey", linewidth=1, linestyle=":", zorder=0)
+        ax.set_title(title, fontsize=12)
+        ax.set(ylim=(len(rows) - 0.5, -0.5), xlim=(-0.3, 0.3) if count is more else (-0.03, 0.63))
+        ax.set_yticks(range(len(rows)), list(rows) if ax is axes[0] else [""] * len(rows), fontsize=12)
+    words = "; ".join(f"{name} {pass_at_1(row)[0]:.2f} and {style(row)[0]:.2f}" for name, row in rows.items())
+    show_figure(figure, f"Shares of functions that work and of checks of style held: {words}.")
 
 
 def draw_number(rows):

@@ -21,7 +21,7 @@ FRAMES = (  # where a picture begins, what it shows, and the words at its axes a
 def method_explorer(measured, method="RegMean"):
     """A method's merges in the plane of the two gains kept, and in that of valid functions and recipes.
 
-    measured: one family of models/methods.json. The ring is at the present value of the knob, the curve shows its other
+    measured: of measured_methods. The ring is at the present value of the knob, the curve shows its other
     values, grey dots all other methods, the cross on the right 95 % intervals. alpha is the share of clippy.
     """
     grid, samples, ends = measured["grid"], measured["samples"], measured["table"]

@@ -5,7 +5,17 @@ from scipy.stats import binomtest
 
 from lessons.figures import real as figures_real
 from lessons.figures.palette import COLOURS
-from lessons.measured import averages, best_of_both, difference, measured_smollm2, pass_at_1, recipes, shares, style
+from lessons.measured import (
+    averages,
+    best_of_both,
+    difference,
+    measured_smollm2,
+    pass_at_1,
+    pooled,
+    recipes,
+    shares,
+    style,
+)
 from merging.measure.passes.skill import SPLITS, skill_tasks
 
 
@@ -81,6 +91,26 @@ def test_averages_and_sums_are_points_and_the_chosen_ones_are_named(shown):
     texts = {text.get_text(): text.xy for text in figure.axes[0].texts}
     assert texts == {"beer": (0, 1), "clippy": (1, 0), "average": (0.5, 0.75), "sum": (5.5 / 8, 0.625)}
     assert {COLOURS[name] for name in ("clippy", "beer")} < {line.get_color() for line in figure.axes[0].lines}
+
+
+def test_each_method_stands_beside_the_rival_that_it_is_compared_with(shown):
+    figures_real.draw_real_methods({"average": ROWS[2], "TIES": ROWS[3]})
+    ((figure, alt),) = shown
+    assert "average 0.50 and 0.75; TIES 0.69 and 0.62" in alt
+    dots = [[line.get_xdata()[0] for line in ax.lines if line.get_marker() == "D"] for ax in figure.axes]
+    assert dots == [[0.5, 5.5 / 8], [0.75, 0.625], [pytest.approx(5.5 / 8 - 0.5)]]
+    (across,) = figure.axes[2].collections
+    gap, low, high = difference(ROWS[3], ROWS[2])
+    assert [x for x, _ in across.get_segments()[0]] == pytest.approx([low, high]) and low < gap < high
+
+
+def test_runs_with_several_seeds_count_together():
+    runs = [
+        {**row("TIES", 0.5, solved, styled), "kept": [1, styled / 32]} for solved, styled in (("4400", 8), ("4040", 24))
+    ]
+    both = pooled(runs)
+    assert shares(both) == [1, 0.5, 0.5, 0, 0, 0.5, 0.5, 1] and both["kept"] == [[1, 0.25], [1, 0.75]]
+    assert recipes(both)[0] == style(both)[0] == 0.5 and both["recipes"]["n"] == 64
 
 
 def test_the_best_of_both_keeps_most_of_either_on_what_is_for_choosing():

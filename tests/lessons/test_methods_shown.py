@@ -15,7 +15,6 @@ from merging.measure.bits import bits_per_byte, keeper
 from merging.measure.counts import wilson
 from merging.measure.texts import PARTS, calibration_texts, heldout_texts
 from merging.measure.valid import is_function, is_recipe
-from merging.paths import ROOT
 from training import measure_methods
 from training.calibration import LONGEST, SIZES, documents
 from training.functions import HELDOUT_TASKS
@@ -81,14 +80,14 @@ def test_measure_chooses_on_calibration_text_and_reports_the_rest(monkeypatch):
         monkeypatch.setattr(measure_methods, name, few(texts))
     monkeypatch.setattr(measure_methods, "sampled", lambda *arguments: [0.5, 0.25])
     knobs = {"average": ("alpha", [0.0, 0.5]), "DARE": ("density", [0.9])}
-    found = measure_methods.measure("tiny", 1, 1, knobs, seeds=(0, 1))
-    assert found["samples"] == {"functions": len(HELDOUT_TASKS), "recipes": 1} and found["kept on"] == "held-out"
+    found = measure_methods.measure(1, 1, knobs, seeds=(0, 1))
+    assert found["samples"] == {"functions": len(HELDOUT_TASKS), "recipes": 1}
     assert set(found["table"]) == {"clippy", "beer", *knobs}
     assert found["table"]["clippy"]["kept"][0][0] == found["table"]["beer"]["kept"][0][1] == 1.0
     average = found["grid"]["average"]
     assert average["values"] == [0.0, 0.5] and average["kept"][0][1] == 1.0  # alpha 0 is beer
     assert found["table"]["average"]["value"] == 0.5 and len(found["table"]["DARE"]["kept"]) == 2
-    assert json.loads(measure_methods.as_text({"tiny": found})) == json.loads(json.dumps({"tiny": found}))
+    assert json.loads(measure_methods.as_text(found)) == json.loads(json.dumps(found))
 
 
 def test_one_method_measured_anew_leaves_all_other_numbers():
@@ -105,20 +104,14 @@ def test_every_method_that_is_measured_has_values_to_try():
 
 
 def test_the_shipped_numbers_are_those_of_the_present_methods():
-    families = json.loads((ROOT / "models" / "methods.json").read_text())
-    assert "tiny" in families and set(families) <= {"tiny", "smollm2"}
-    for family, found in families.items():
-        knobs = measure_methods.KNOBS if family == "tiny" else measure_methods.FEWER
-        assert {m: (row["knob"], row["values"]) for m, row in found["grid"].items()} == knobs
-        for row in found["grid"].values():
-            assert len(row["values"]) == len(row["kept"]) == len(row["choose"])
-            assert len(row.get("valid", ())) == (len(row["values"]) if family == "tiny" else 0)
-        for method, row in found["table"].items():
-            if method in found["grid"]:
-                chosen = found["grid"][method]
-                worst = [min(gains) for gains in chosen["choose"]]
-                assert row["value"] == chosen["values"][worst.index(max(worst))]
-                assert len(row["kept"]) == (3 if method in measure_methods.CHANCE else 1)
+    found = measured_methods()
+    assert {m: (row["knob"], row["values"]) for m, row in found["grid"].items()} == measure_methods.KNOBS
+    for row in found["grid"].values():
+        assert len(row["values"]) == len(row["kept"]) == len(row["choose"]) == len(row["valid"])
+    for method, chosen in found["grid"].items():
+        row, worst = found["table"][method], [min(gains) for gains in chosen["choose"]]
+        assert row["value"] == chosen["values"][worst.index(max(worst))]
+        assert len(row["kept"]) == (3 if method in measure_methods.CHANCE else 1)
 
 
 # --- pictures ---------------------------------------------------------------------------------------------------
@@ -188,9 +181,8 @@ def test_a_count_is_over_all_seeds_and_stands_with_its_interval():
     assert method_rows(measured, ["both"]) == [["both", "0.90 to 0.94", "0.80", *counts]]
 
 
-@pytest.mark.parametrize("family", ["tiny", "smollm2"])
-def test_names_cover_neither_names_nor_points(shown, family):
-    draw_methods(measured_methods(family))
+def test_names_cover_neither_names_nor_points(shown):
+    draw_methods(measured_methods())
     figure = shown[0][0]
     figure.draw_without_rendering()
     left = figure.axes[0]

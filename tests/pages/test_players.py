@@ -120,7 +120,7 @@ def test_tree_and_triangles_player_shows_what_the_view_shows(random_trio, tokeni
 
 
 def test_a_methods_player_has_each_methods_own_knob():
-    measured = measured_methods("tiny")
+    measured = measured_methods()
     record, view = players.record(method_explorer(measured)), method_explorer(measured)
     settings = all_settings(record["tree"])
     assert settings == [[name, f"{value:g}"] for name, row in measured["grid"].items() for value in row["values"]]

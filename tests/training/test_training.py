@@ -104,7 +104,7 @@ def test_a_smoke_run_of_the_ensembles_keeps_what_other_families_have(tmp_path):
 @long
 def test_a_smoke_run_of_the_multitask_rival_measures_both_budgets(tmp_path):
     run(run_short, "training.multitask", "--smoke", "--out", tmp_path / "m.json")
-    rivals = json.loads((tmp_path / "m.json").read_text())["tiny"]["rivals"]
+    rivals = json.loads((tmp_path / "m.json").read_text())["rivals"]
     assert {name: row["value"] for name, row in rivals.items()} == multitask.BUDGETS
     assert all(len(row["kept"]) == 1 and len(row["valid"]) == 2 for row in rivals.values())
 
@@ -225,7 +225,7 @@ def test_a_smoke_run_of_the_measurements_has_what_the_notebook_draws(tmp_path):
 @long
 def test_a_smoke_run_of_the_methods_has_what_the_notebooks_draw(tmp_path):
     run(run_short, "training.measure_methods", "--smoke", "--out", tmp_path / "m.json")
-    found = json.loads((tmp_path / "m.json").read_text())["tiny"]
+    found = json.loads((tmp_path / "m.json").read_text())
     assert set(found["grid"]) == set(measure_methods.SMOKE)
     assert set(found["table"]) == {"clippy", "beer", *measure_methods.SMOKE}
     assert all(
