@@ -140,11 +140,9 @@ BOOKKEEPING = re.compile(
 def other_settings(first, config):
     """name -> (first's value, the other's) of settings beside ARCHITECTURE that differ and may change what is computed.
 
-    Parts of a configuration are named part.setting. Empty for configurations of different architectures.
+    Parts of a configuration are named part.setting. For configurations of one architecture, see check_configs.
     """
     one, other = (flat_settings(each) for each in (first, config))
-    if one.get("model_type") != other.get("model_type"):
-        return {}
     return {
         name: (one.get(name), other.get(name))
         for name in sorted(one.keys() | other)

@@ -117,13 +117,12 @@ def head_name(model):
 
 
 def untie(model):
-    """Give a model, in place, an output layer of its own with the embedding's numbers: it computes the same."""
+    """Give a tied model, in place, an output layer of its own with the embedding's numbers: it computes the same."""
     name, head = head_name(model), model.get_output_embeddings()
-    if name is not None:
-        head.weight = torch.nn.Parameter(head.weight.detach().clone(), head.weight.requires_grad)
-        model.config.tie_word_embeddings = model.config.get_text_config().tie_word_embeddings = False
-        ties = model.all_tied_weights_keys.items()
-        model.all_tied_weights_keys = {a: b for a, b in ties if f"{name}.weight" not in (a, b)}
+    head.weight = torch.nn.Parameter(head.weight.detach().clone(), head.weight.requires_grad)
+    model.config.tie_word_embeddings = model.config.get_text_config().tie_word_embeddings = False
+    ties = model.all_tied_weights_keys.items()
+    model.all_tied_weights_keys = {a: b for a, b in ties if f"{name}.weight" not in (a, b)}
     return model
 
 

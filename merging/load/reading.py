@@ -97,8 +97,6 @@ def check_report(label, folder, info, constants=()):
         raise LoadError(
             f"its tensors have other shapes than its config.json says, {wrong[0]} among them. Download it again."
         )
-    if info.get("error_msgs"):
-        raise LoadError(f"Model {label!r}: {folder} could not be read: {str(info['error_msgs'][0])[:300]}")
     old = lambda name: name in constants or name.endswith((".masked_bias", ".rotary_emb.inv_freq"))
     unexpected = sorted(name for name in info["unexpected_keys"] if not old(name))
     if unexpected:

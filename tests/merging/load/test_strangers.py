@@ -439,6 +439,7 @@ PATTERNS = {
     "backtracking in alphas": dict(alpha_pattern={"(.|.)*[!?]": 4}),
     "no pattern": dict(alpha_pattern={"(": 4}),
     "text for a rank": dict(r="4"),
+    "another rank than its tensors": dict(r=3),
     "infinite alpha": dict(lora_alpha=float("inf")),
     "changed weights": dict(init_lora_weights="pissa_niter_99999999"),
 }
