@@ -123,6 +123,23 @@ def counted(row, samples):
     return tuple((round(share * n), n) for share, n in zip(row["valid"], sizes))
 
 
+def all_drawn(measured):
+    """A function of a method: (valid functions, of how many), the table's and those of the grid at the chosen knob.
+
+    The grid's were drawn with another seed. Clippy and beer have no knob, and so only the table's.
+    """
+
+    def pooled(name):
+        row, grid = measured["table"][name], measured["grid"].get(name)
+        (passed, n), _ = counted(row, measured["samples"])
+        if grid is None:
+            return passed, n
+        more = measured["samples"]["functions"]
+        return passed + round(more * grid["valid"][grid["values"].index(row["value"])][0]), n + more
+
+    return pooled
+
+
 def method_rows(measured, names):
     """A row for each method: name, both gains kept, and counts of valid functions and recipes with their intervals."""
     rows = measured["table"] | measured.get("rivals", {})

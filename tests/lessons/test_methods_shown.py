@@ -8,7 +8,7 @@ import torch
 from small import build_talker, build_tokenizer
 
 from lessons.figures import methods as figures_methods
-from lessons.figures.methods import counted, draw_map, draw_methods, joined, method_rows, spread
+from lessons.figures.methods import all_drawn, counted, draw_map, draw_methods, joined, method_rows, spread
 from lessons.measured import measured_methods
 from lessons.views.methods import HIGH, LOW, SIZE, cross, method_explorer, spot
 from merging.measure.bits import bits_per_byte, keeper
@@ -179,6 +179,12 @@ def test_a_count_is_over_all_seeds_and_stands_with_its_interval():
     measured = {"table": {"DARE": row}, "rivals": {"both": row}, "samples": {"functions": 32, "recipes": 16}}
     counts = ["14 of 96 (0.09 to 0.23)", "24 of 48 (0.36 to 0.64)"]
     assert method_rows(measured, ["both"]) == [["both", "0.90 to 0.94", "0.80", *counts]]
+
+
+def test_all_samples_at_a_setting_are_pooled():
+    table = MEASURED["table"] | {"TIES": {"value": 1.0, "kept": [[0.9, 0.6]] * 2, "valid": [0.25, 0.0]}}
+    pooled = all_drawn(MEASURED | {"table": table})
+    assert pooled("TIES") == (16 + 4, 64 + 32) and pooled("clippy") == (19, 32)
 
 
 def test_names_cover_neither_names_nor_points(shown):
