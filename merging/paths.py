@@ -9,16 +9,16 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 @contextmanager
-def whole(partial, folder, make_room=lambda: None):
+def whole(partial, folder, first=lambda: None):
     """An empty folder, partial, that becomes folder in one step when the with block ends well, and vanishes if not.
 
-    make_room: called just before, when all that was written is on the disk.
+    first: called just before that step, when all that was written is on the disk.
     """
     try:
         partial.mkdir()
         yield partial
         flush(partial)
-        make_room()
+        first()
         partial.rename(folder)
         flush_entry(folder.parent)
     finally:

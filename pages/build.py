@@ -14,8 +14,9 @@ from pathlib import Path
 import nbformat
 from sphinx.cmd.build import build_main
 
+from merging.paths import ROOT
+
 HERE = Path(__file__).resolve().parent
-ROOT = HERE.parent
 SITE = ROOT / "site"
 VIEW = re.compile(r"^\S.*\.box$", flags=re.MULTILINE)
 BADGE = re.compile(r"\[!\[([^]]*)\]\([^)]*\)\]\(([^)]*)\)")  # a picture from another server, as a link

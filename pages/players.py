@@ -23,7 +23,8 @@ import ipywidgets as widgets
 import nbformat
 import torch
 
-ROOT = Path(__file__).resolve().parents[1]
+from merging.paths import ROOT
+
 FRAMES = Path(__file__).resolve().parent / "frames"
 WORDS = "\0words\0"  # stands in a picture's accessible name for the words below it, which are the same
 

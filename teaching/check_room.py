@@ -11,7 +11,8 @@ import shutil
 import sys
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
+from merging.paths import ROOT
+
 PYTHON = (3, 11)
 GB = 1e9
 DISK = 1.0  # GB: the real model's numbers (0.3), what notebook 10 writes and removes (0.6)
@@ -50,14 +51,14 @@ def check_versions():
 
 
 def check_disk():
-    """Room for the real model's numbers and for what notebook 10 writes."""
+    """Space for the real model's numbers and for what notebook 10 writes."""
     free = shutil.disk_usage(ROOT).free / GB
     if free < DISK:
         raise NotReady(f"{free:.1f} GB are free where this repository lies, {DISK:g} are needed: delete something.")
     return f"{free:.1f} GB free"
 
 
-def check_memory():
+def check_free():
     """Memory that is free now, for one learner."""
     import psutil
 
@@ -129,7 +130,7 @@ def check_slider():
 CHECKS = {
     "versions": check_versions,
     "disk": check_disk,
-    "memory": check_memory,
+    "memory": check_free,
     "load": check_load,
     "merge": check_merge,
     "picture": check_picture,

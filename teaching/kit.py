@@ -20,10 +20,10 @@ from pathlib import Path
 
 from packaging.utils import canonicalize_name, parse_wheel_filename
 
+from merging.paths import ROOT
 from teaching.fits import LIST, glibc_needed, system_of
 from teaching.required import required
 
-ROOT = Path(__file__).resolve().parents[1]
 OUT = ROOT / "kit"
 NAME = "merging-kit"
 BUILT = ("site", "slides")

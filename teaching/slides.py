@@ -23,8 +23,9 @@ from nbconvert import SlidesExporter
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from PIL import Image
 
+from merging.paths import ROOT
+
 HERE = Path(__file__).resolve().parent
-ROOT = HERE.parent
 OUT = ROOT / "slides"
 KINDS = {"picture": "image/png", "drawing": "image/svg+xml", "table": "text/markdown", "text": "text/html"}
 

@@ -24,7 +24,7 @@ from transformers import AutoModelForCausalLM
 
 from merging.errors import LoadError, out_of_memory, printable
 from merging.load.files import check_own, read_tokenizer, reason
-from merging.load.gguf_parts import models_in, one_file, parts_of, refuse_part
+from merging.load.gguf_parts import all_parts, models_in, one_file, refuse_part
 from merging.load.limits import MOST_LAYERS, MOST_POSITIONS
 from merging.load.memory import check_memory, does_not_fit, in_words
 from merging.load.quiet import quiet
@@ -78,7 +78,7 @@ def cache():
 
 def dequantised(label, file):
     """The cached folder with a GGUF file's weights as float16 numbers, written at the first call. Raises LoadError."""
-    files, sums = parts_of(label, file), hashlib.sha256()
+    files, sums = all_parts(label, file), hashlib.sha256()
     for part in files:
         with open(part, "rb") as stream:
             hashlib.file_digest(stream, lambda: sums)
@@ -182,7 +182,7 @@ def write_whole(label, folder, files):
                 if free < needed:
                     raise OSError(f"{in_words(needed)} are needed and {in_words(free)} are free")
                 with whole(partial, folder):
-                    model, tokenizer = numbers(label, files, readers, partial)
+                    model, tokenizer = decoded(label, files, readers, partial)
                     with quiet():
                         model.save_pretrained(partial)
                     tokenizer.save_pretrained(partial)
@@ -208,7 +208,7 @@ def clear_leftovers(place, mine):
                 Path(lock.lock_file).unlink(missing_ok=True)
 
 
-def numbers(label, files, readers, place):
+def decoded(label, files, readers, place):
     """(model in float16, tokenizer) of GGUF files; several become one in a folder, place. Raises LoadError."""
     try:
         # From an empty folder: transformers would also read what lies beside the file, adapters and settings.

@@ -21,7 +21,7 @@ def models_in(folder):
     return models or files[:1]
 
 
-def parts_of(label, file):
+def all_parts(label, file):
     """All files of a model of which one file is given. Raises LoadError if one is missing."""
     part = PART.fullmatch(file.name)
     if not part:
@@ -59,8 +59,8 @@ def one_file(files, readers, place):
         return
     from gguf import GGUFValueType, GGUFWriter
 
-    with tempfile.TemporaryDirectory(dir=place, prefix="whole-") as room:
-        whole = Path(room) / "whole.gguf"
+    with tempfile.TemporaryDirectory(dir=place, prefix="whole-") as folder:
+        whole = Path(folder) / "whole.gguf"
         fields = readers[0].fields
         writer = GGUFWriter(whole, fields["general.architecture"].contents())
         for key, field in fields.items():

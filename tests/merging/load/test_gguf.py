@@ -193,7 +193,7 @@ def test_what_killed_conversions_left_is_swept_unless_another_process_is_at_it(s
 
 def test_of_two_conversions_the_second_waits_and_finds_the_folder(small, cache, monkeypatch):
     folder = cache / "there"
-    monkeypatch.setattr(gguf, "numbers", lambda *_: pytest.fail("converted twice"))
+    monkeypatch.setattr(gguf, "decoded", lambda *_: pytest.fail("converted twice"))
     with FileLock(cache / ".there.lock") as lock:
         second = threading.Thread(target=gguf.write_whole, args=("m", folder, [small[0]]))
         second.start()
@@ -264,7 +264,7 @@ def header_only(path, **fields):
 
 
 def test_what_is_no_model_is_refused_by_name_before_numbers_are_made(small, tmp_path, monkeypatch):
-    monkeypatch.setattr(gguf, "numbers", lambda *_: pytest.fail("numbers were made"))
+    monkeypatch.setattr(gguf, "decoded", lambda *_: pytest.fail("numbers were made"))
     lora = header_only(tmp_path / "lora.gguf", general_type="adapter", adapter_type="lora")
     with pytest.raises(LoadError, match="is an adapter in GGUF.*Take the adapter in peft's format"):
         load_models({"m": lora}, device="cpu")
@@ -281,7 +281,7 @@ def test_a_projector_beside_a_model_is_not_taken_for_one(small, tmp_path):
 
 
 def test_a_model_too_large_for_memory_is_called_that_before_numbers_are_made(small, monkeypatch):
-    monkeypatch.setattr(gguf, "numbers", lambda *_: pytest.fail("numbers were made"))
+    monkeypatch.setattr(gguf, "decoded", lambda *_: pytest.fail("numbers were made"))
     monkeypatch.setattr("merging.load.memory.free_memory", lambda device="cpu": 1000)
     with pytest.raises(LoadError, match="take .* in float32 and only 0.0 MB of memory are free"):
         load_models({"m": small[0]}, device="cpu")
