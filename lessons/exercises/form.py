@@ -258,7 +258,7 @@ def as_model(answer, name):
     return model
 
 
-def shares(theta, theta1, theta2):
+def factors(theta, theta1, theta2):
     """The factors (three decimals) with which the tensors of two models sum up to some others; NotYet if none do."""
     dot = lambda one, two: sum((one[n].cpu().double() * two[n].cpu().double()).sum() for n in theta1)
     both = dot(theta1, theta2)

@@ -3,7 +3,7 @@
 import torch
 
 from helpers import merge_models
-from lessons.exercises.form import brief, call, choice, close, compare, exercise, number, refuse, shares
+from lessons.exercises.form import brief, call, choice, close, compare, exercise, factors, number, refuse
 from merging.measure.bits import bits_per_byte, gain_kept
 from merging.tensors import named_weights
 
@@ -20,7 +20,7 @@ def check_03a(my_merge, model1, model2):
         shapes = tuple(got[name].shape), tuple(theta.shape)
         refuse(shapes[0] != shapes[1], f"{name} has the shape {shapes[0]}, and in the models {shapes[1]}")
     refuse(not all(got[name].isfinite().all() for name in theta1), "not all of its numbers are finite")
-    a, b = shares(got, theta1, theta2)
+    a, b = factors(got, theta1, theta2)
     refuse((a, b) == (0.75, 0.25), "your alpha is the share of the second model")
     refuse((a, b) == (0.5, 0.5), "this is half and half whatever alpha is: use alpha")
     said = f"at alpha = 0.25 you give {a:g} of the first model and {b:g} of the second"

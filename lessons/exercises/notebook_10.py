@@ -4,7 +4,7 @@ import copy
 
 import yaml
 
-from lessons.exercises.form import NotYet, brief, call, close, compare, exercise, number, refuse, same, shares
+from lessons.exercises.form import NotYet, brief, call, close, compare, exercise, factors, number, refuse, same
 from merging.measure.cost import new_memory
 from merging.tensors import named_weights
 
@@ -44,7 +44,7 @@ def check_10b(loop_by_lerp, one, other, out):
         refuse(given is not None, "your function gives something back; it has to write into `out`")
         refuse(True, "nothing is written into `out`: an assignment gives a name to a new tensor, out=target writes")
     refuse(empty, f"{len(empty)} tensors of `out` are not written, for example {empty[:1]}")
-    a, b = shares(theta, theta1, theta2)
+    a, b = factors(theta, theta1, theta2)
     refuse((a, b) == (0.7, 0.3), "you mix 0.7 of `one`: 0.3 is the share of the first model")
     refuse((a, b) != (0.3, 0.7), f"`out` is {a:g} of `one` and {b:g} of `other`, and not 0.3 and 0.7")
     asked, size = new_memory(loop_by_lerp), sum(tensor.nbytes for tensor in theta.values())
