@@ -126,6 +126,12 @@ def test_gain_kept_is_1_for_the_specialist_and_0_for_base(base, specialist):
     assert gain_kept(base, specialist, base + (base - specialist)) == pytest.approx(-1)
 
 
+@pytest.mark.parametrize("specialist, small", [(1.9, False), (1.95, False), (1.97, True), (2.1, True)])
+def test_a_share_of_a_small_gain_says_so(specialist, small, recwarn):
+    gain_kept(2.0, specialist, 1.8)
+    assert ["a share of so small a gain says little" in str(each.message) for each in recwarn] == [True] * small
+
+
 def test_there_is_no_share_of_no_gain():
     with pytest.raises(ValueError, match="no gain"):
         gain_kept(1.5, 1.5, 1.2)
