@@ -30,7 +30,9 @@ def draw_map(ticks, worse, ways, landed, lams, kept):
 
 def draw_landings(plane, ticks, worse, ways, together):
     """The worse gain kept as contours, and base, clippy, beer and the methods as points; see draw_map."""
-    xs, ys, place = plane_grid(ticks, *(way.norm().item() for way in ways), (ways[0] @ ways[1]).item())
+    dot = lambda one, other: (one * other).sum().item()  # exact enough for the numbers of a whole model, as @ is not
+    lengths = [dot(way, way) ** 0.5 for way in ways]
+    xs, ys, place = plane_grid(ticks, *lengths, dot(*ways))
     levels = [0, 0.2, 0.4, 0.6, 0.7, 0.8, 0.9]
     plane.contourf(xs, ys, worse, levels=levels, colors=[str(0.6 + i / 18) for i in range(7)], extend="both")
     plane.clabel(plane.contour(xs, ys, worse, levels=levels, colors="grey"), fontsize=9, fmt="%.1f", colors="black")
