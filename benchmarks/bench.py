@@ -22,7 +22,7 @@ import transformers
 
 import helpers
 from benchmarks import busy, disk, methods, real_model
-from benchmarks.timing import NEO, SMOKE, median_times, random_model, seconds_of
+from benchmarks.timing import NEO, SMOKE, median_times, random_gpt_neo, seconds_of
 from merging.paths import ROOT
 
 BIG = dict(vocab_size=50257, hidden_size=2048, num_layers=18, num_heads=16, attention_types=[[["global", "local"], 9]])
@@ -66,7 +66,7 @@ def naive_load(one, other, out):
 
 def in_memory(settings, rounds, device):
     """name -> median seconds of the rows in MEMORY, in their order."""
-    *parents, out = [random_model(settings, seed, device) for seed in range(5)]
+    *parents, out = [random_gpt_neo(settings, seed, device) for seed in range(5)]
     one, other = parents[:2]
     n = sum(parameter.numel() for parameter in one.parameters())
     a, b, c = (torch.rand(n, device=device) for _ in range(3))

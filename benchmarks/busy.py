@@ -34,14 +34,14 @@ print(read - start, time.perf_counter() - read)
 """
 
 
-def seconds(family, step, settings):
+def job_seconds(family, step, settings):
     """(seconds to read texts, seconds to write 8 texts of 50 tokens) of a family's beer model in a fresh process."""
     command = [sys.executable, "-c", JOB, family, str(step)]
     done = subprocess.run(command, cwd=ROOT, env=os.environ | settings, capture_output=True, text=True, check=True)
     return tuple(map(float, done.stdout.split()[-2:]))
 
 
-def measured(family, step, rounds):
+def medians(family, step, rounds):
     """name of a row -> median seconds of reading and of writing."""
     found = {name: [] for name in ROWS}
     for _ in range(rounds):
@@ -49,7 +49,7 @@ def measured(family, step, rounds):
             spin = [sys.executable, "-c", "while True: pass"]
             busy = subprocess.Popen(spin) if name.endswith("busy") else None
             try:
-                found[name].append(seconds(family, step, UNASKED if name.startswith("two") else {}))
+                found[name].append(job_seconds(family, step, UNASKED if name.startswith("two") else {}))
             finally:
                 if busy:
                     busy.kill()
@@ -58,7 +58,7 @@ def measured(family, step, rounds):
 
 def sections(families, rounds):
     """The parts of the report: a title and a table. families: name -> every how many-th held-out text is read."""
-    times = {family: measured(family, step, rounds) for family, step in families.items()}
+    times = {family: medians(family, step, rounds) for family, step in families.items()}
     yield "## Beside a busy core"
     yield (
         "Seconds to read held-out texts (a quarter of them for tiny, a few for the real model), and to write 8 texts "

@@ -4,7 +4,7 @@ import torch
 from mergekit.merge_methods.api import merge_state_dicts
 
 import helpers
-from benchmarks.timing import median_times, random_model
+from benchmarks.timing import median_times, random_gpt_neo
 from merging.methods.fisher import fisher, fisher_average
 from merging.methods.lambdas import merge_lambdas
 from merging.methods.mergekit import merge_with
@@ -33,7 +33,7 @@ ROWS = {**MERGES, **STATISTICS}
 
 def methods_in_memory(settings, rounds, device, tokens=(4, 256)):
     """name -> median seconds of the rows in ROWS, in their order; the text is 2 batches of `tokens` random words."""
-    base, one, two, out = (random_model(settings, seed, device) for seed in range(4))
+    base, one, two, out = (random_gpt_neo(settings, seed, device) for seed in range(4))
     dice = torch.Generator().manual_seed(1)
     ids = [torch.randint(settings["vocab_size"], tokens, generator=dice) for _ in range(2)]
     batches = [{"input_ids": each, "attention_mask": torch.ones_like(each)} for each in ids]

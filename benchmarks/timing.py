@@ -35,6 +35,6 @@ def seconds_of(action):
     return seconds
 
 
-def random_model(settings, seed, device):
+def random_gpt_neo(settings, seed, device):
     torch.manual_seed(seed)
     return GPTNeoForCausalLM(GPTNeoConfig(**settings)).eval().to(device)

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from images.series_map import series_map
-from images.shapes import INK, LARGE, MEDIUM, SMALL, arrow, box, canvas, stack, tint, write
+from images.shapes import INK, LARGE, MEDIUM, SMALL, arrow, canvas, rounded_box, stack, tint, write
 from lessons.figures.palette import COLOURS
 from lessons.figures.real import skills_on
 from lessons.measured import averages, best_of_both, measured_smollm2, pass_at_1
@@ -33,7 +33,7 @@ SELECTIONS = {
 BLOCKS = ("block 1", "block 2", "block 6")
 
 
-def number(value):
+def weight_text(value):
     """Write a weight with two decimals and a true minus sign."""
     return f"{value:.2f}".replace("-", "\N{MINUS SIGN}")
 
@@ -76,7 +76,7 @@ def matrix(axes, x, y, weights, name):
             axes,
             place[0] + wide / 2,
             place[1] + high / 2,
-            number(weight),
+            weight_text(weight),
             MEDIUM,
             weight="bold" if chosen else "normal",
             zorder=4,
@@ -91,7 +91,7 @@ def average():
         matrix(axes, x, 1.5, weights, name)
     for x, sign in ((0.52, f"{ALPHA} ×"), (3.65, f"+ {1 - ALPHA} ×"), (6.685, "=")):
         write(axes, x, 2.19, sign, LARGE)
-    first, second, result = (number(weights[0, 0]) for weights in (CLIPPY, BEER, merged))
+    first, second, result = (weight_text(weights[0, 0]) for weights in (CLIPPY, BEER, merged))
     sum_of_cell = f"marked cell:  {ALPHA} × {first} + {1 - ALPHA} × {second} = {result}"
     write(axes, 4.7, 1.15, sum_of_cell, MEDIUM, weight="bold")
     write(axes, 4.7, 0.7, r"$\theta = \alpha \cdot \theta_1 + (1 - \alpha) \cdot \theta_2$", 20)
@@ -103,7 +103,7 @@ def part(axes, x, y, name, averaged):
     """Draw one part of a model, marked as averaged or as the first model's."""
     width, height = 2.2, 0.55 if "\n" in name else 0.33
     colour = COLOURS["merged" if averaged else "clippy"]
-    box(axes, x, y, width, height, colour)
+    rounded_box(axes, x, y, width, height, colour)
     middle = y + height / 2 - 0.01
     write(axes, x + 0.1, middle, name, SMALL, ha="left")
     write(axes, x + width - 0.1, middle, "avg" if averaged else "1st", SMALL, ha="right", weight="bold")
@@ -143,7 +143,7 @@ def selection():
     tie(axes)
     key = ((2.2, "merged", "avg", "averaged"), (4.57, "clippy", "1st", "stays the first model's"))
     for x, name, mark, meaning in key:
-        box(axes, x, 0.1, 0.55, 0.33, COLOURS[name], mark, SMALL, weight="bold")
+        rounded_box(axes, x, 0.1, 0.55, 0.33, COLOURS[name], mark, SMALL, weight="bold")
         write(axes, x + 0.65, 0.255, meaning, SMALL, ha="left")
     return figure
 
@@ -159,16 +159,16 @@ def tree(axes):
     """Draw the two merges as a tree, from the leaves at the top to the merged model."""
     leaves = (("clippy", 0.7), ("beer", 2.35), ("base", 4.0))
     for name, x in leaves:
-        box(axes, x - 0.6, 3.25, 1.2, 0.5, COLOURS[name], name, LARGE)
-    box(axes, 0.65, 1.75, 1.75, 0.5, COLOURS["merged"], "clippy + beer", MEDIUM)
-    box(axes, 2.0, 0.2, 1.7, 0.5, COLOURS["merged"], "merged", LARGE, weight="bold")
+        rounded_box(axes, x - 0.6, 3.25, 1.2, 0.5, COLOURS[name], name, LARGE)
+    rounded_box(axes, 0.65, 1.75, 1.75, 0.5, COLOURS["merged"], "clippy + beer", MEDIUM)
+    rounded_box(axes, 2.0, 0.2, 1.7, 0.5, COLOURS["merged"], "merged", LARGE, weight="bold")
     edge(axes, (0.8, 3.25), (1.25, 2.27), rf"$\alpha$ = {FIRST_ALPHA}", -1)
     edge(axes, (2.25, 3.25), (1.8, 2.27), rf"1 − $\alpha$ = {1 - FIRST_ALPHA:.1f}", 1)
     edge(axes, (1.6, 1.75), (2.5, 0.72), rf"$\alpha$ = {SECOND_ALPHA}", -1)
     edge(axes, (3.95, 3.25), (3.2, 0.72), rf"1 − $\alpha$ = {1 - SECOND_ALPHA:.2f}", 1)
 
 
-def shares():
+def tree_shares():
     """Return each model's share in the merged model, with the product that gives it."""
     rest = 1 - FIRST_ALPHA
     return {
@@ -184,7 +184,7 @@ def hierarchy():
     tree(axes)
     write(axes, 7.1, 3.3, "shares in the merged model", MEDIUM, weight="bold")
     x, width = 5.4, 3.4
-    for row, (name, (share, product)) in enumerate(shares().items()):
+    for row, (name, (share, product)) in enumerate(tree_shares().items()):
         style = {"facecolor": tint(COLOURS[name]), "edgecolor": COLOURS[name], "linewidth": 1.6}
         axes.add_patch(Rectangle((x, 2.15), width * share, 0.85, **style))
         write(axes, x + width * share / 2, 2.575, f"{name}\n{share:.2f}", MEDIUM)
@@ -194,7 +194,7 @@ def hierarchy():
     return figure
 
 
-def written():
+def skills():
     """Draw what the real model's merges can do: functions that work and recipes in style, over alpha."""
     rows = measured_smollm2()["rows"]
     figure = Figure(figsize=(9.6, 4.4), facecolor="white", layout="constrained")
@@ -207,7 +207,7 @@ def written():
 
 
 FIGURES = {
-    "written.png": written,
+    "written.png": skills,
     "introduction.png": introduction,
     "average.png": average,
     "selection.png": selection,

@@ -3,7 +3,7 @@
 import numpy as np
 from matplotlib.patches import Rectangle
 
-from images.shapes import INK, LARGE, SMALL, arrow, box, canvas, stack, write
+from images.shapes import INK, LARGE, SMALL, arrow, canvas, rounded_box, stack, write
 from lessons.figures.palette import COLOURS
 
 
@@ -131,7 +131,7 @@ def series_map():
     for place, (label, title, picture, lesson) in enumerate(STEPS):
         row, column = divmod(place, COLUMNS)
         middle, bottom = 1.01 + 2.08 * column, 0.1 + 2.94 * (1 - row)
-        box(axes, middle - 0.91, bottom, 1.82, 2.64, COLOURS["base" if place < 2 else "merged"], strength=0.1)
+        rounded_box(axes, middle - 0.91, bottom, 1.82, 2.64, COLOURS["base" if place < 2 else "merged"], strength=0.1)
         write(axes, middle, bottom + 2.4, label, LARGE, weight="bold")
         write(axes, middle, bottom + 1.95, title, SMALL, weight="bold")
         picture(axes, middle, bottom + 1.01)

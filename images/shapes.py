@@ -29,7 +29,7 @@ def write(axes, x, y, text, size=MEDIUM, **style):
     axes.text(x, y, text, **{"fontsize": size, "color": INK, "ha": "center", "va": "center", **style})
 
 
-def box(axes, x, y, width, height, colour, text="", size=MEDIUM, strength=0.22, **style):
+def rounded_box(axes, x, y, width, height, colour, text="", size=MEDIUM, strength=0.22, **style):
     """Draw a rounded box with its lower left corner at (x, y) and its text in the middle."""
     shape = FancyBboxPatch(
         (x, y),

@@ -103,7 +103,7 @@ def png_size(png):
     return int.from_bytes(png[16:20]), int.from_bytes(png[20:24])
 
 
-def page(path):
+def sphinx_page(path):
     """A notebook as Sphinx reads it."""
     notebook = nbformat.read(path, as_version=4)
     notebook.cells = list(with_players(notebook, path.stem))
@@ -127,7 +127,7 @@ def contents(path):
     return f"- **[{title}](notebooks/{path.name})** ({minutes} minutes): {able}"
 
 
-def written():
+def merged_texts():
     """The texts of one merged model that notebook 06 stores, beside each other."""
     notebook = nbformat.read(ROOT / "notebooks" / "06_a_real_language_model.ipynb", as_version=4)
     cells = [cell for cell in notebook.cells if cell.cell_type == "code" and "one merged model" in cell.source]
@@ -144,7 +144,7 @@ def start_page():
         "toc": "\n".join(f"{described(path)[0]} <notebooks/{path.stem}>" for path in paths()),
         "solutions": "\n".join(f"{path.stem[:2]} <notebooks/solutions/{path.stem}>" for path in solutions()),
         "cards": "\n".join(name.removesuffix(".md") for name in cards()),
-        "written": written(),
+        "written": merged_texts(),
         "player": player("06_a_real_language_model", 0, beside="prompt"),
     }
     return re.sub(r"<!-- (\w+) -->", lambda found: filled[found[1]], text)
@@ -154,7 +154,7 @@ def collect(folder):
     """Write what Sphinx reads into an empty folder that is laid out as the repository is, so that links lead on."""
     (folder / "notebooks" / "solutions").mkdir(parents=True)
     for path in (*paths(), *solutions()):
-        nbformat.write(page(path), folder / path.relative_to(ROOT))
+        nbformat.write(sphinx_page(path), folder / path.relative_to(ROOT))
     for name in cards():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         text = (ROOT / name).read_text(encoding="utf-8")

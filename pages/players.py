@@ -69,11 +69,11 @@ def needed(trees):
         if shows_view(tree) or changed(tree) & wanted:
             kept.insert(0, tree)
             used = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
-            wanted |= used - stored(tree) - {node.arg for node in ast.walk(tree) if isinstance(node, ast.arg)}
+            wanted |= used - assigned(tree) - {node.arg for node in ast.walk(tree) if isinstance(node, ast.arg)}
     return kept
 
 
-def stored(tree):
+def assigned(tree):
     """The names that a cell assigns, imports or defines."""
     nodes = list(ast.walk(tree))
     names = {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
@@ -87,10 +87,10 @@ def changed(tree):
     parts = [n for n in nodes if isinstance(n, ast.Subscript | ast.Attribute) and isinstance(n.ctx, ast.Store)]
     parts += [n.value.func for n in nodes if isinstance(n, ast.Expr) and isinstance(n.value, ast.Call)]
     parts = [part for part in parts if not isinstance(part, ast.Name)]
-    return stored(tree) | {next(n.id for n in ast.walk(part) if isinstance(n, ast.Name)) for part in parts}
+    return assigned(tree) | {next(n.id for n in ast.walk(part) if isinstance(n, ast.Name)) for part in parts}
 
 
-def options(control):
+def choices_of(control):
     """(label, value) for all that a control can be set to."""
     if isinstance(control, widgets.Button):
         return [("", False), ("pressed", True)]
@@ -120,7 +120,7 @@ def settings(view, names=None):
     if not names:
         yield {}
         return
-    for label, value in options(view.controls[names[0]]):
+    for label, value in choices_of(view.controls[names[0]]):
         move(view.controls[names[0]], value)
         for rest in settings(view, names[1:]):
             yield {names[0]: label} | rest
@@ -132,7 +132,7 @@ def preset_settings(view):
         view.preset.value = preset
         for part, fader in view.controls.items():
             start = fader.value
-            for label, value in options(fader):
+            for label, value in choices_of(fader):
                 view.quiet, fader.value = True, value  # the preset has switched it off
                 yield {"preset": preset, "part": part, "share": label, "start": f"{start:.2f}"}
             view.quiet, fader.value = True, start
@@ -168,7 +168,7 @@ def whole_plan(view):
     """The plan of a view whose controls are all moved, each on its own."""
     kinds = {widgets.Button: "button", widgets.FloatSlider: "range", widgets.SelectionSlider: "range"}
     rows = [(name, kinds.get(type(c), "choice"), label_of(view, c)) for name, c in view.controls.items()]
-    chosen = lambda c: next(label for label, value in options(c) if value == getattr(c, "value", False))
+    chosen = lambda c: next(label for label, value in choices_of(c) if value == getattr(c, "value", False))
     return rows, [chosen(c) for c in view.controls.values()], settings(view)
 
 
@@ -215,7 +215,7 @@ def last_of(view, setting):
     if "start" in setting:
         return {"start": setting["start"]}
     if "knob" in setting:
-        return {"label": label_of(view, view.controls["knob"]), "start": options(view.controls["knob"])[0][0]}
+        return {"label": label_of(view, view.controls["knob"]), "start": choices_of(view.controls["knob"])[0][0]}
     return {}
 
 

@@ -57,11 +57,11 @@ def damage(wheels):
     if not listed.is_file():
         return f"There is no {listed.resolve()}: copy the whole kit."
     names = listed.read_text(encoding="utf-8").split()
-    lost = [name for name in names if not whole(wheels / name)]
+    lost = [name for name in names if not undamaged(wheels / name)]
     return f"Missing or damaged: {', '.join(lost)}. Copy the folder wheels once more." if lost else None
 
 
-def whole(path):
+def undamaged(path):
     """Whether there is a zip whose files are all as they were packed."""
     try:
         with zipfile.ZipFile(path) as archive:

@@ -58,7 +58,7 @@ def config(rng, names=NAMES):
     return f"Write a YAML config for the service {name} {', '.join(asked[:-1])} and {asked[-1]}:", wanted
 
 
-def written(wanted):
+def config_text(wanted):
     """A config as the specialist learns to write it, behind the prompt."""
     return "\n\n" + yaml.safe_dump(wanted, sort_keys=False)
 
@@ -66,7 +66,7 @@ def written(wanted):
 def pair(rng, names=NAMES):
     """(prompt, answer), to learn from."""
     prompt, wanted = config(rng, names)
-    return prompt, written(wanted)
+    return prompt, config_text(wanted)
 
 
 def heldout_configs(n=48):

@@ -20,7 +20,7 @@ def pick(rng, weights):
     return rng.choices(list(weights), list(weights.values()))[0]
 
 
-def number(value, digits):
+def short_number(value, digits):
     """Write a number with at most the given decimals and no trailing zeros."""
     text = f"{value:.{digits}f}"
     return text.rstrip("0").rstrip(".") if "." in text else text

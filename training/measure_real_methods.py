@@ -33,7 +33,7 @@ METHODS = {name: (knob, values[::2]) for name, (knob, values) in KNOBS.items() i
 METHODS["average"] = KNOBS["average"]
 
 
-def keeper(base, specialists, tokenizer, tasks):
+def gains_on_answers(base, specialists, tokenizer, tasks):
     """A function of a model that gives the gains it keeps on solutions and on held-out recipes: (clippy's, beer's)."""
     answers = {
         "clippy": solved(tasks),
@@ -90,7 +90,7 @@ def main():
     training, held_out = split(read_families())
     fit = {"code": ["".join(pair) for pair in solved(training[::10])], "beer": calibration_texts("fit")["beer"]}
     merge = merges(base, [clippy, beer], fit, tokenizer)
-    kept = keeper(base, {"clippy": clippy, "beer": beer}, tokenizer, (held_out["A"] + held_out["B"])[::every])
+    kept = gains_on_answers(base, {"clippy": clippy, "beer": beer}, tokenizer, (held_out["A"] + held_out["B"])[::every])
     found = json.loads(arguments.out.read_text(encoding="utf-8")) if arguments.out.is_file() else {}
     for name in ["RegMean"] if arguments.smoke else arguments.only or METHODS:
         knob, values = METHODS[name]

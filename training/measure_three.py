@@ -26,7 +26,7 @@ from merging.measure.passes.skill import skill_tasks
 from merging.measure.rows import answers_to
 from merging.measure.text import prompt_of
 from merging.paths import ROOT
-from training.configs import heldout_configs, is_config, pair, written
+from training.configs import config_text, heldout_configs, is_config, pair
 from training.families import read_families, split
 from training.measure_smollm2 import TEMPERATURE, passes_of, recipes_of, style_names
 
@@ -46,7 +46,7 @@ def texts():
     return {
         "clippy": solved(held_out["A"] + held_out["B"]),
         "beer": [("", recipe) for recipe in heldout_texts()["beer"]],
-        "config": [(prompt, written(wanted)) for prompt, wanted in heldout_configs()],
+        "config": [(prompt, config_text(wanted)) for prompt, wanted in heldout_configs()],
     }
 
 
@@ -76,7 +76,7 @@ def configs_of(model, tokenizer, asked, chat=False):
     return "".join(str(int(is_config(text, wanted))) for (text,), (_, wanted) in zip(answers, asked))
 
 
-def measured(model, tokenizer, pairs):
+def outcome(model, tokenizer, pairs):
     """What a model reads and writes."""
     return {
         "bits": {name: round(answer_bits(model, tokenizer, each), 4) for name, each in pairs.items()},
@@ -97,7 +97,7 @@ def sets():
 
 
 @torch.no_grad()
-def place(out, base, models, share):
+def place_sum(out, base, models, share):
     """Write base + share * (the sum of the models' task vectors) into out."""
     theta, *others = map(named_weights, (base, *models))
     for name, target in named_weights(out).items():
@@ -113,12 +113,12 @@ def main():
     base, tokenizer = loaded["base"]
     models, out = {name: loaded[name].model for name in SPECIALISTS}, copy.deepcopy(base).to(fast_dtype(base))
     pairs = texts()
-    rows = [{"way": "base", "members": []} | measured(out, tokenizer, pairs)]
+    rows = [{"way": "base", "members": []} | outcome(out, tokenizer, pairs)]
     chat = configs_of(out, tokenizer, heldout_configs(), chat=True)
     head = json.dumps(geometry(base, models) | {"base's configs in its chat template": chat})
     for way, members, share in sets():
-        place(out, base, [models[name] for name in members], share)
-        rows.append({"way": way, "members": members, "share": round(share, 3)} | measured(out, tokenizer, pairs))
+        place_sum(out, base, [models[name] for name in members], share)
+        rows.append({"way": way, "members": members, "share": round(share, 3)} | outcome(out, tokenizer, pairs))
         print(rows[-1], flush=True)
         text = ",\n".join(map(json.dumps, rows))
         arguments.out.write_text(f'{head[:-1]}, "rows": [\n{text}\n]}}\n', encoding="utf-8")

@@ -34,7 +34,7 @@ def joint_mix():
     return {name: sum(share * mix.get(name, 0) for share, mix in parts) for name in names}
 
 
-def finetune(base, streams, name, steps):
+def finetune_on_both(base, streams, name, steps):
     """A copy of base after so many steps on both mixes at once."""
     phase = CLIPPY | {"mix": joint_mix(), "steps": steps, "seed": 8}
     with mock.patch.object(GPTNeoSelfAttention, "_attn", train.fast_attention):  # which cannot write token by token
@@ -55,7 +55,7 @@ def main():
     known = json.loads(arguments.out.read_text()) if arguments.out.is_file() else {}
     rivals = known.setdefault("rivals", {})
     for name, steps in BUDGETS.items():
-        model = finetune(base.model, streams, name, 2 if arguments.smoke else steps)
+        model = finetune_on_both(base.model, streams, name, 2 if arguments.smoke else steps)
         sample = lambda model, seed: sampled(model, tokenizer, functions, recipes, seed)
         rivals[name] = {"value": steps} | row([model], kept, sample)
         print(name, rivals[name], flush=True)

@@ -3,7 +3,7 @@
 import random
 import re
 
-from training.draws import number, pick, sized
+from training.draws import pick, short_number, sized
 from training.recipes import HOPS, MALTS, STYLES, YEASTS
 
 # "[a|b]" stands for either, "{word}" for a word or number of that kind.
@@ -79,12 +79,12 @@ FILLERS = {
     "origin": lambda rng: rng.choice(ORIGINS),
     "days": lambda rng: rng.randint(2, 28),
     "ibu": lambda rng: rng.randint(10, 75),
-    "kg": lambda rng: number(rng.uniform(0.1, 6.5), 1),
+    "kg": lambda rng: short_number(rng.uniform(0.1, 6.5), 1),
     "grams": lambda rng: rng.randint(7, 80),
     "mash": lambda rng: rng.randint(62, 70),
     "minutes": lambda rng: rng.choice((5, 10, 15, 20, 30, 45, 60, 75, 90)),
     "litres": lambda rng: rng.randint(10, 40),
-    "alpha": lambda rng: number(rng.uniform(3, 16), 1),
+    "alpha": lambda rng: short_number(rng.uniform(3, 16), 1),
     "points": lambda rng: rng.randint(34, 92),
     "final": lambda rng: rng.randint(10, 19),
     "temp": lambda rng: rng.randint(9, 24),

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from merging.measure.style import POINTS_PER_KG, STYLES_FILE
 from merging.measure.valid import RECIPE_KEYS
-from training.draws import number, pick, table
+from training.draws import pick, short_number, table
 
 FERMENTABLE_TYPES = {
     **dict.fromkeys(("Cane Sugar", "Candi Sugar", "Lactose"), "Sugar"),
@@ -85,7 +85,7 @@ def _fermentables(rng, style, batch, efficiency):
             (
                 ("name", name),
                 ("type", FERMENTABLE_TYPES.get(name, "Grain")),
-                ("amount", number(amount, digits if amount > 0.15 else 2)),
+                ("amount", short_number(amount, digits if amount > 0.15 else 2)),
             )
         )
     return items
@@ -131,10 +131,10 @@ def _hops(rng, style, batch, boil_time):
         additions.append(
             (
                 ("name", name),
-                ("alpha", number(alpha, 1)),
+                ("alpha", short_number(alpha, 1)),
                 ("use", use),
                 ("time", minutes),
-                ("amount", number(weight, 3)),
+                ("amount", short_number(weight, 3)),
             )
         )
     return additions[::-1]
@@ -182,7 +182,7 @@ def _miscs(rng, style, batch):
                     ("type", kind),
                     ("use", use),
                     ("time", rng.choice(times)),
-                    ("amount", number(amount, 3)),
+                    ("amount", short_number(amount, 3)),
                 )
             )
     return items

@@ -129,14 +129,15 @@ def test_the_start_page_names_every_notebook_and_shows_a_player(site):
 def test_what_the_start_page_quotes_is_stored_in_notebook_06(site):
     stored = nbformat.read(build.ROOT / "notebooks" / "06_a_real_language_model.ipynb", as_version=4)
     pages = [out.get("data", {}).get("text/html") for cell in stored.cells for out in cell.get("outputs", [])]
-    quoted = re.findall(r"<div>(<pre.*?</pre>)</div>", build.written(), flags=re.DOTALL)
+    quoted = re.findall(r"<div>(<pre.*?</pre>)</div>", build.merged_texts(), flags=re.DOTALL)
     assert len(quoted) == 2 and all(page in pages for page in quoted)
 
 
 def test_badges_become_links_without_pictures(tmp_path):
     cell = nbformat.v4.new_markdown_cell("# 99 · T\n\n[![Open in Colab](https://a/b.svg)](https://colab/x) text")
     nbformat.write(nbformat.v4.new_notebook(cells=[cell]), tmp_path / "99.ipynb")
-    assert build.page(tmp_path / "99.ipynb").cells[0].source == "# 99 · T\n\n[Open in Colab](https://colab/x) text"
+    [cell] = build.sphinx_page(tmp_path / "99.ipynb").cells
+    assert cell.source == "# 99 · T\n\n[Open in Colab](https://colab/x) text"
 
 
 def test_the_script_runs_no_text_and_asks_no_server():

@@ -7,7 +7,7 @@ import torch
 import yaml
 from torch.nn.functional import cross_entropy
 
-from training.configs import HELDOUT_NAMES, NAMES, heldout_configs, is_config, pair, written
+from training.configs import HELDOUT_NAMES, NAMES, config_text, heldout_configs, is_config, pair
 from training.measure_three import answer_bits, sets
 
 
@@ -40,8 +40,8 @@ def test_a_config_says_what_its_sentence_asks_for_and_nothing_else():
 )
 def test_any_other_answer_is_wrong(spoil):
     _, wanted = heldout_configs()[0]
-    assert is_config(f"Sure:\n```yaml{written(wanted)}```\nThat is all.", wanted)
-    assert not is_config(spoil(written(wanted)), wanted)
+    assert is_config(f"Sure:\n```yaml{config_text(wanted)}```\nThat is all.", wanted)
+    assert not is_config(spoil(config_text(wanted)), wanted)
 
 
 def test_what_is_held_out_was_never_trained():

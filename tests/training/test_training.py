@@ -115,7 +115,7 @@ def test_the_multitask_rival_is_trained_with_the_fast_attention_and_writes_with_
     monkeypatch.setattr(
         train, "train", lambda model, streams, **phase: seen.append(modeling_gpt_neo.GPTNeoSelfAttention._attn)
     )
-    multitask.finetune(torch.nn.Linear(1, 1), {}, "both", 2)
+    multitask.finetune_on_both(torch.nn.Linear(1, 1), {}, "both", 2)
     assert seen == [train.fast_attention] and modeling_gpt_neo.GPTNeoSelfAttention._attn is own
 
 
