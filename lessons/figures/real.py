@@ -6,6 +6,7 @@ from lessons.figures.base import HALO, beside, new_figure, show_figure
 from lessons.figures.palette import COLOURS, MARKERS
 from lessons.measured import averages, difference, pass_at_1, recipes, style
 from merging.measure.bits import gain_kept
+from merging.measure.counts import share_in_words
 
 SKILLS = {"functions that work": ("clippy", pass_at_1), "checks of style held": ("beer", style)}
 
@@ -32,7 +33,7 @@ def skills_on(ax, found, chosen=None, rival=None):
         values, lows, highs = zip(*map(count, found))
         ax.fill_between(alphas, lows, highs, color=COLOURS[model], alpha=0.2, linewidth=0)
         ax.plot(alphas, values, color=COLOURS[model], marker=MARKERS[model], markersize=8, linewidth=2)
-        ax.text(1 - at, 1.09, words, ha="left" if at else "right", fontsize=12, color=COLOURS[model])
+        ax.text(1 - at, 1.12, words, ha="left" if at else "right", fontsize=12, color=COLOURS[model])
     valid, *ends = zip(*map(recipes, found))
     ax.fill_between(alphas, *ends, color=COLOURS["beer"], alpha=0.1, linewidth=0)
     ax.plot(alphas, valid, color=COLOURS["beer"], linestyle="--", linewidth=1.5)
@@ -45,15 +46,20 @@ def skills_on(ax, found, chosen=None, rival=None):
             ax.errorbar(-0.03, share, [[share - ends[0]], [ends[1] - share]], color=COLOURS["base"], fmt="none")
     if chosen is not None:
         ax.axvline(chosen, color=COLOURS["merged"], linewidth=2, linestyle="--")
-    ax.set_ylim(-0.03, 1.16)
+    ax.set_ylim(-0.03, 1.22)
     ax.set_ylabel("share, with 95 % interval", fontsize=12)
     ax.set_xlabel("alpha: beer at 0, clippy at 1", fontsize=12)
 
 
 def skills_in_words(rows):
     """What draw_skills draws, in words."""
-    each = "; ".join(f"{row['clippy']}: {pass_at_1(row)[0]:.2f}, {style(row)[0]:.2f}" for row in rows)
-    return f"Shares of functions that work and of checks of style held over alpha:\n{each}."
+    return f"Shares of functions that work and of checks of style held over alpha:\n{both_in_words(rows, 'clippy')}."
+
+
+def both_in_words(rows, name):
+    """Both shares of each row with their intervals, behind what stands in the row under this name."""
+    both = lambda row: " and ".join(share_in_words(*count(row)) for _, count in SKILLS.values())
+    return "; ".join(f"{row[name]}: {both(row)}" for row in rows)
 
 
 def draw_both(rows, chosen):
@@ -63,8 +69,7 @@ def draw_both(rows, chosen):
     label, on its right for the first and on its left for the second; the first has its 95 % intervals.
     """
     figure, ax = both_figure(rows, chosen)
-    drawn = averages(rows) + sums_of_steps(rows)
-    words = "; ".join(f"{row['point']}: {pass_at_1(row)[0]:.2f} and {style(row)[0]:.2f}" for row in drawn)
+    words = both_in_words(averages(rows) + sums_of_steps(rows), "point")
     show_figure(figure, f"Shares of functions that work and of checks of style held of each merge, {words}.")
 
 
@@ -122,7 +127,7 @@ def draw_real_methods(rows, rival="average"):
         ax.set_title(title, fontsize=12)
         ax.set(ylim=(len(rows) - 0.5, -0.5), xlim=(-0.3, 0.3) if count is more else (-0.03, 0.63))
         ax.set_yticks(range(len(rows)), list(rows) if ax is axes[0] else [""] * len(rows), fontsize=12)
-    words = "; ".join(f"{name} {pass_at_1(row)[0]:.2f} and {style(row)[0]:.2f}" for name, row in rows.items())
+    words = both_in_words([{**row, "method": name} for name, row in rows.items()], "method")
     show_figure(figure, f"Shares of functions that work and of checks of style held: {words}.")
 
 

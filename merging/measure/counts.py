@@ -22,6 +22,11 @@ def count_in_words(passed, n):
     return f"{passed} of {n} ({low:.2f} to {high:.2f})"
 
 
+def share_in_words(share, low, high):
+    """A share with its 95 % interval: "0.28 (0.16 to 0.45)"; see mean_interval."""
+    return f"{share:.2f} ({low:.2f} to {high:.2f})"
+
+
 def mean_interval(values):
     """(mean, low, high): the mean of numbers, one for each task, and its 95 % interval.
 

@@ -16,6 +16,7 @@ from lessons.measured import (
     shares,
     style,
 )
+from merging.measure.counts import share_in_words
 from merging.measure.passes.skill import SPLITS, skill_tasks
 
 
@@ -62,10 +63,16 @@ def test_a_difference_is_paired_by_task():
     assert gap == pytest.approx(0.5 - 5.5 / 8) and low < gap < high
 
 
+def in_alt(row):
+    """Both shares as an alternative text has them."""
+    return f"{share_in_words(*pass_at_1(row))} and {share_in_words(*style(row))}"
+
+
 def test_both_skills_are_drawn_in_order_with_what_was_counted_again(shown):
     figures_real.draw_skills(ROWS, 0.5, ("base", 0.25), recounted=[(0.5, 0.4375, 0.8125)])
     ((figure, alt),) = shown
-    assert "0.0: 0.00, 1.00; 0.5: 0.50, 0.75; 1.0: 1.00, 0.00." in alt
+    in_words = [f"{a}: {in_alt(row)}" for a, row in zip((0.0, 0.5, 1.0), (ROWS[1], ROWS[2], ROWS[0]))]
+    assert alt.endswith(f":\n{'; '.join(in_words)}.")
     functions, styled, valid, rival, chosen, again, once_more = figure.axes[0].lines
     assert (list(functions.get_xdata()), list(functions.get_ydata())) == ([0.0, 0.5, 1.0], [0.0, 0.5, 1.0])
     assert list(styled.get_ydata()) == [1.0, 0.75, 0.0]
@@ -87,7 +94,7 @@ def test_averages_and_sums_are_points_and_the_chosen_ones_are_named(shown):
     rows = [*ROWS, row("base", 0.0, "4000", 0)]
     figures_real.draw_both(rows, {"alpha 0.5": "average", "task arithmetic 0.6 0.8": "sum"})
     ((figure, alt),) = shown
-    assert "task arithmetic 0.6 0.8: 0.69 and 0.62" in alt and "base" not in alt  # base is no point
+    assert f"task arithmetic 0.6 0.8: {in_alt(ROWS[3])}" in alt and "base" not in alt  # base is no point
     texts = {text.get_text(): text.xy for text in figure.axes[0].texts}
     assert texts == {"beer": (0, 1), "clippy": (1, 0), "average": (0.5, 0.75), "sum": (5.5 / 8, 0.625)}
     assert {COLOURS[name] for name in ("clippy", "beer")} < {line.get_color() for line in figure.axes[0].lines}
@@ -96,7 +103,7 @@ def test_averages_and_sums_are_points_and_the_chosen_ones_are_named(shown):
 def test_each_method_stands_beside_the_rival_that_it_is_compared_with(shown):
     figures_real.draw_real_methods({"average": ROWS[2], "TIES": ROWS[3]})
     ((figure, alt),) = shown
-    assert "average 0.50 and 0.75; TIES 0.69 and 0.62" in alt
+    assert f"average: {in_alt(ROWS[2])}; TIES: {in_alt(ROWS[3])}." in alt
     dots = [[line.get_xdata()[0] for line in ax.lines if line.get_marker() == "D"] for ax in figure.axes]
     assert dots == [[0.5, 5.5 / 8], [0.75, 0.625], [pytest.approx(5.5 / 8 - 0.5)]]
     (across,) = figure.axes[2].collections

@@ -3,7 +3,7 @@
 import pytest
 from scipy.stats import binomtest
 
-from merging.measure.counts import count_in_words, mean_interval, wilson
+from merging.measure.counts import count_in_words, mean_interval, share_in_words, wilson
 
 
 @pytest.mark.parametrize("passed, n", [(0, 8), (8, 8), (31, 32), (15, 32), (1, 1), (250, 500)])
@@ -14,6 +14,7 @@ def test_wilson_is_scipys(passed, n):
 
 def test_a_count_stands_with_its_interval():
     assert count_in_words(0, 8) == "0 of 8 (0.00 to 0.32)" and count_in_words(43, 48) == "43 of 48 (0.78 to 0.95)"
+    assert share_in_words(0.896, 0.778, 0.9549) == "0.90 (0.78 to 0.95)"
 
 
 @pytest.mark.parametrize("passed, n", [(0, 0), (9, 8), (-1, 8)])
