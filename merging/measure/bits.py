@@ -59,8 +59,9 @@ def text_windows(document, tokenizer, context):
 
 def window_nats(model, windows):
     """Negative log-likelihood in nats of each window's scored tokens, (windows,)."""
-    logits, targets = window_logits(model, windows)
-    nats = torch.nn.functional.cross_entropy(logits.flatten(0, 1), targets.flatten(), reduction="none")
+    with threads_for(model):
+        logits, targets = window_logits(model, windows)
+        nats = torch.nn.functional.cross_entropy(logits.flatten(0, 1), targets.flatten(), reduction="none")
     return nats.view(len(windows), -1).sum(1)
 
 
