@@ -46,7 +46,7 @@ def skills_on(ax, found, chosen=None, rival=None):
             ax.errorbar(-0.03, share, [[share - ends[0]], [ends[1] - share]], color=COLOURS["base"], fmt="none")
     if chosen is not None:
         ax.axvline(chosen, color=COLOURS["merged"], linewidth=2, linestyle="--")
-    ax.set_ylim(-0.03, 1.22)
+    ax.set(ylim=(-0.03, 1.22), yticks=[i / 5 for i in range(6)])
     ax.set_ylabel("share, with 95 % interval", fontsize=12)
     ax.set_xlabel("alpha: beer at 0, clippy at 1", fontsize=12)
 
