@@ -27,8 +27,7 @@ pytestmark = pytest.mark.long
 NOTEBOOKS = [path for path in sorted((ROOT / "notebooks").glob("[0-9]*.ipynb")) if path.name[:2] != "06"]
 BACK = 4
 DEAR = 20_000  # operations of four cells that are not run again: some twenty models merged and read
-# What is made smaller: the models that 10 times, and the steps that 09 takes with each of nine copies.
-SMALLER = {"10": ("hidden_size=384", "hidden_size=24"), "09": ("= range(3), 8, ", "= range(3), 2, ")}
+LARGE, SMALL = "hidden_size=384", "hidden_size=24"  # of the models that 10 times
 NOT_COMPARED = "not compared, mergekit is not installed"
 # They need more than loading, merging and reading.
 APPLE = [path for path in NOTEBOOKS if path.name[:2] in ("07", "08", "09")]
@@ -43,9 +42,8 @@ def short_cells(path):
     torch.set_num_threads(1)
     cells = [cell for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]
     cells = [cell for cell in cells if not any(word in cell.source for word in ("start_ray(", "on_ray"))]
-    large, small = SMALLER.get(path.name[:2], ("", ""))
-    assert any(large in cell.source for cell in cells)
-    sources = [cell.source.replace(large, small) for cell in cells]
+    sources = [cell.source.replace(LARGE, SMALL) for cell in cells]
+    assert any(SMALL in source for source in sources) == (path.name[:2] == "10")
     codes = [compile(source, f"{path.name}, code cell {i}", "exec") for i, source in enumerate(sources)]
     return list(zip(codes, cells))
 
