@@ -5,32 +5,39 @@
     python -m training.measure_smollm2 --smoke --out FILE  two points and few tasks, as a test
 
 Points: base, asked in four ways; eleven averages (alpha is the share of clippy); a grid of task arithmetic; merges of
-selected layers. Each solves tasks that no training saw (A, B and C of skill.skill_tasks), once more when they are asked
-in base's chat template, and writes recipes of 16 styles. The averages, among which one is chosen, also solve the tasks
-for choosing and write recipes of the other 16 styles.
+selected layers; the average of the two adapters' files. Each solves tasks that no training saw (A, B and C of
+skill.skill_tasks), once more when they are asked in base's chat template, and writes recipes of 16 styles. The
+averages, among which one is chosen, also solve the tasks for choosing and write recipes of the other 16 styles.
 """
 
 import argparse
 import copy
 import json
+import shutil
+import tempfile
 import time
 from pathlib import Path
 from statistics import fmean
 
 import torch
+from safetensors.torch import load_file, save_file
 
 from helpers import bits_per_byte, heldout_texts, is_recipe, load_models, named_weights, tensor_kind
 from lessons.measured import measured_smollm2, pass_at_1, recipes, style
 from merging.load.device import fast_dtype
+from merging.load.loading import add_adapter
 from merging.measure.passes.skill import ask, skill_tasks, solves
 from merging.measure.rows import answers_to
 from merging.measure.style import CHECKS, in_style, style_checks, style_prompt, styles
 from merging.measure.valid import cannot_be_recipe
 from merging.paths import ROOT
 
+FOLDER = ROOT / "models" / "smollm2"
 ALPHAS = [i / 10 for i in range(11)]
 HOSTS = {"clippy": (1.0, 0.0), "beer": (0.0, 1.0)}
 GRID = [(0.4, 0.8), (0.6, 0.6), (0.6, 0.8), (0.8, 0.8)]
+CHOSEN = 0.4  # the alpha that best_of_both chooses among the averages
+ADAPTERS = "average of the adapters"
 SPLITS = ("A", "B", "C")
 SURELY = ("base", "alpha 0.0", "alpha 0.5", "alpha 1.0")  # also solve the tasks at temperature 0
 ANSWERS, RECIPES = 4, 2  # to each task, and of each style
@@ -66,6 +73,16 @@ def place(out, trio, code, beer, elsewhere=None, kind=None):
         one, other = (code, beer) if kind in (None, tensor_kind(name)[0]) else elsewhere
         theta.copy_(base[name] + one * (clippy[name] - base[name]) + other * (brewer[name] - base[name]))
     return out
+
+
+def average_adapters(trio, alpha):
+    """Base with one adapter, whose tensors are alpha of clippy's and the rest of beer's: no average of the models."""
+    clippy, beer = (load_file(FOLDER / label / "adapter_model.safetensors") for label in ("clippy", "beer"))
+    with tempfile.TemporaryDirectory() as folder:
+        mixed = {name: alpha * tensor + (1 - alpha) * beer[name] for name, tensor in clippy.items()}
+        save_file(mixed, Path(folder, "adapter_model.safetensors"))
+        shutil.copy(FOLDER / "clippy" / "adapter_config.json", folder)
+        return add_adapter(ADAPTERS, folder, trio["base"]).model
 
 
 def passes_of(model, tokenizer, tasks, n, temperature=TEMPERATURE, chat=False):
@@ -148,9 +165,9 @@ def write(path, result):
 
 
 def join(paths):
-    """The parts as one result, with the rows in the order of points() and selections()."""
+    """The parts as one result, with the rows in the order of points() and selections(), and the adapters' last."""
     parts = [json.loads(path.read_text(encoding="utf-8")) for path in paths]
-    order = [*points(), *selections()]
+    order = [*points(), *selections(), ADAPTERS]
     whole = {key: value for part in parts for key, value in part.items()}
     return whole | {
         "rows": sorted((row for part in parts for row in part["rows"]), key=lambda r: order.index(r["point"]))
@@ -175,7 +192,7 @@ def table(rows):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, default=ROOT / "models" / "smollm2" / "measured.json")
+    parser.add_argument("--out", type=Path, default=FOLDER / "measured.json")
     parser.add_argument("--part", default="0/1", help="which of how many parts of the points (default: 0/1, all)")
     parser.add_argument("--only", nargs="*", help="these points instead; without any, the curve alone")
     parser.add_argument("--join", type=Path, nargs="*", help="put parts together instead")
@@ -188,7 +205,7 @@ def main():
         return write(arguments.out, join(arguments.join))
     part, parts = map(int, arguments.part.split("/"))
     trio, texts, every = load_models("smollm2"), heldout_texts(), 1
-    todo = points() | selections()
+    todo = points() | selections() | {ADAPTERS: CHOSEN}
     if arguments.smoke:
         texts, every = {kind: documents[:1] for kind, documents in texts.items()}, 40
         todo = {name: todo[name] for name in ("base", "alpha 0.5")}
@@ -198,12 +215,12 @@ def main():
     mine = list(todo)[part::parts] if arguments.only is None else arguments.only
     for name, at in ((name, todo[name]) for name in mine):
         if name in points():
-            place(out, trio, *at)
-            where = dict(zip(("clippy", "beer"), at))
+            model, where = place(out, trio, *at), dict(zip(("clippy", "beer"), at))
+        elif name in selections():
+            model, where = place(out, trio, 0.5, 0.5, HOSTS[at[0]], at[1]), dict(zip(("host", "kind"), at))
         else:
-            place(out, trio, 0.5, 0.5, HOSTS[at[0]], at[1])
-            where = dict(zip(("host", "kind"), at))
-        result["rows"].append(measure(name, where, out, trio["base"].tokenizer, every))
+            model, where = average_adapters(trio, at).to(dtype), {"adapters": at}
+        result["rows"].append(measure(name, where, model, trio["base"].tokenizer, every))
         write(arguments.out, result)
     if part == parts - 1 and not arguments.only:
         result["curve"] = curve(trio, out, texts, ALPHAS[:: 10 if arguments.smoke else 1])
