@@ -107,17 +107,20 @@ def scorer(texts, tokenizer):
 def gain_kept(base, specialist, merged):
     """Share of a specialist's gain over base that a merge keeps, from their bits per byte: 1 is all of it, 0 none.
 
-    Warns if the gain is below 2 % of base's bits. Raises ValueError if base and specialist score the same.
+    Warns if the gain is below 2 % of base's bits, or a loss. Raises ValueError if base and specialist score the same.
     """
     if base == specialist:
         raise ValueError(f"base and specialist both score {base}: there is no gain of which a share could be kept.")
-    if base - specialist < 0.02 * base:
+    gain = base - specialist
+    if gain < 0.02 * base:
+        small = f"gains {gain:.3f} bits per byte over base's {base:.3f}, less than 2 %: a share of so small a gain"
+        loss = f"needs {-gain:.3f} bits per byte more than base's {base:.3f}, so there is no gain: a share of a loss"
         warnings.warn(
-            f"On this text the specialist gains {base - specialist:.3f} bits per byte over base's {base:.3f}, less "
-            "than 2 %: a share of so small a gain says little. Choose a text that the specialist was made for.",
+            f"On this text the specialist {small if gain > 0 else loss} says little. Choose a text that the specialist "
+            "was made for.",
             stacklevel=2,
         )
-    return (base - merged) / (base - specialist)
+    return (base - merged) / gain
 
 
 def keeper(base, specialists, tokenizer, texts):
