@@ -136,7 +136,6 @@ def chromium():
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         page = browser.new_page(viewport={"width": 1280, "height": 720})
         page.errors = []
-        page.on("dialog", lambda dialog: dialog.accept())  # leave a changed notebook
         page.on("pageerror", lambda error: page.errors.append(str(error)))
         yield page
         browser.close()
@@ -144,11 +143,21 @@ def chromium():
 
 def run_all(page, address, name):
     """Open a notebook and run all of its cells; the kernel of the one before ends, for it holds half a gigabyte."""
-    page.evaluate("() => window.jupyterapp?.serviceManager.sessions.shutdownAll()")
-    page.goto(f"{address}/lab/tree/{name}?reset")
+    if not page.url.startswith(address):
+        page.goto(f"{address}/lab?reset")
+        page.wait_for_function("() => window.jupyterapp?.restored.then(() => true)", timeout=300_000)
+    page.evaluate(
+        """async name => {
+            const {shell, serviceManager, commands} = window.jupyterapp;
+            [...shell.widgets('main')].forEach(widget => widget.dispose());
+            await serviceManager.sessions.shutdownAll();
+            await commands.execute('docmanager:open', {path: name});
+        }""",
+        name,
+    )
     page.wait_for_function(
         f"""() => {{
-        const panel = window.jupyterapp?.shell?.currentWidget;
+        const panel = window.jupyterapp.shell.currentWidget;
         const kernel = panel?.sessionContext?.session?.kernel;
         return panel?.context?.path === '{name}' && panel.context.isReady && kernel?.status === 'idle';
     }}""",

@@ -1,12 +1,17 @@
 """Processes of their own, in which what takes long to import is there already, and nothing that a test has made."""
 
+import importlib
 import multiprocessing
 import os
 import re
 import runpy
 import sys
+import tempfile
 import time
 from pathlib import Path
+from types import SimpleNamespace
+
+from huggingface_hub import constants
 
 from merging.disk import checkpoints
 from merging.load import gguf, loading
@@ -68,3 +73,28 @@ def run_module(name, *arguments):
     """`python -m name arguments` in a process of its own."""
     sys.argv = [name, *map(str, arguments)]
     runpy.run_module(name, run_name="__main__")
+
+
+def run_code(code, arguments, variables):
+    """Like subprocess.run of `python -c code arguments`: returncode, stdout and stderr.
+
+    variables: the environment, from which the Hub's client reads its settings anew; all else is imported already.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        files = [Path(folder, name) for name in ("out", "err")]
+        process = CONTEXT.Process(target=as_started, args=(code, arguments, variables, files))
+        process.start()
+        process.join()
+        printed, complained = (file.read_text() for file in files)
+        return SimpleNamespace(returncode=process.exitcode, stdout=printed, stderr=complained)
+
+
+def as_started(code, arguments, variables, files):
+    """Run code with these arguments, environment variables, and files for what it prints."""
+    for number, file in enumerate(files, 1):
+        os.dup2(os.open(file, os.O_WRONLY | os.O_CREAT), number)
+    os.environ.clear()
+    os.environ.update(variables)
+    importlib.reload(constants)
+    sys.argv = ["-c", *arguments]
+    exec(code, {"__name__": "__main__"})

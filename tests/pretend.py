@@ -66,9 +66,9 @@ class Kernels(TorchDispatchMode):
         here = [moved(tensor) for tensor in given]
         if any(here) and not all(here):
             self.check(func, name, args, [tensor for tensor, on in zip(given, here) if not on])
-        if name in ACROSS or not (any(here) or self.making):
-            return func(*args, **kwargs)
-        self.launches += not view
+        if name in ACROSS or view or not (any(here) or self.making):
+            return func(*args, **kwargs)  # a view's memory is marked already
+        self.launches += 1
         if name == "aten::linalg_lstsq":
             if self.kind == "mps":
                 raise NotImplementedError(f"The operator '{name}' is not currently implemented for the MPS device.")

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from types import SimpleNamespace
 
+import fresh
 import pytest
 from hub import BASE, BEER, CLIPPY, DECOYS, WORDS, environment, serve
 
@@ -104,7 +105,7 @@ def check_loads(endpoint, home, family="gpt-neo-125m", before="", **more):
 
 def failures(families, endpoint, home, **more):
     """The message of the LoadError that loading each family ends in, after checks that hold for every such failure."""
-    done, messages = run(FAIL, endpoint, home, json.dumps(families), **more), []
+    done, messages = fresh.run_code(FAIL, [json.dumps(families)], environment(endpoint, home, **more)), []
     assert done.returncode == 0, done.stderr
     assert "Max retries" not in done.stderr and "Traceback" not in done.stderr
     for failed in map(json.loads, done.stdout.splitlines()):
@@ -234,7 +235,7 @@ def test_second_load_offline(first_load):
 @pytest.mark.long
 def test_preflight_reads_no_weights_and_loading_completes_what_it_left_out(checkpoints, tmp_path):
     with serve(checkpoints) as (endpoint, requests):
-        done = run(PREFLIGHT.format(clippy=CLIPPY, beer=BEER), endpoint, tmp_path)
+        done = fresh.run_code(PREFLIGHT.format(clippy=CLIPPY, beer=BEER), [], environment(endpoint, tmp_path))
     assert done.returncode == 0, done.stderr
     *_, card, loaded = done.stdout.splitlines()
     assert loaded.split() == ["clippy", "beer"]
@@ -321,7 +322,7 @@ def test_a_cache_that_lacks_a_file_is_completed_with_this_file(checkpoints, firs
     whole = [sha(path) for path in paths]
     jobs = [[repo, str(path), str(path.resolve())] for (repo, _), path in zip(files, paths)]
     with serve(checkpoints) as (endpoint, requests):
-        done = run(MEND, endpoint, home, json.dumps(jobs))
+        done = fresh.run_code(MEND, [json.dumps(jobs)], environment(endpoint, home))
     assert done.returncode == 0, done.stderr
     asked = [request.split()[1] for request in requests if "/resolve/" in request]
     assert list(dict.fromkeys(path.rsplit("/", 1)[1] for path in asked)) == [name for _, name in files]

@@ -52,7 +52,16 @@ def test_the_plain_loop_equals_merging_anew(serial, tiny):
             assert serial[number][kind] == (bits if get_device() == "cpu" else pytest.approx(bits, abs=1e-4))
 
 
-def test_ray_equals_the_plain_loop_exactly_and_results_arrive_as_they_finish(cluster, serial, tmp_path, capfd):
+@pytest.fixture
+def interrupted():
+    """A sweep was interrupted after its first result; it had taken both processors."""
+    results = sweep("tiny", MERGES[:3], TEXTS)
+    next(results)
+    with pytest.raises(KeyboardInterrupt):
+        results.throw(KeyboardInterrupt)
+
+
+def test_ray_equals_the_plain_loop_exactly_and_results_arrive_as_they_finish(serial, interrupted, tmp_path, capfd):
     slowest = serial[0]["code"]  # the first that is measured waits until all other merges are
     others = {str(bits) for number in serial for bits in serial[number].values() if number}
     (tmp_path / "done").mkdir()
@@ -96,13 +105,15 @@ def test_a_killed_worker_loses_only_its_current_merge(serial, tmp_path):
     assert len(measured) == 2 + 1  # two workers, and one that took the killed one's place
 
 
-def test_a_worker_that_always_dies_ends_the_sweep(monkeypatch):
+def test_a_worker_that_always_dies_ends_the_sweep(monkeypatch, tmp_path):
     def measure(model, tokenizer, text):
+        (tmp_path / str(os.getpid())).touch()
         os.kill(os.getpid(), signal.SIGKILL)
 
     monkeypatch.setattr(sweeps, "LIVES", 0)
     with pytest.raises(LoadError, match="died 1 times at one merge"):
-        list(sweep("tiny", MERGES[:1], TEXTS, measure))
+        list(sweep("tiny", MERGES[:2], TEXTS, measure, workers=1))
+    assert len(list(tmp_path.iterdir())) == 1  # one was asked for
 
 
 @pytest.mark.parametrize(
@@ -123,12 +134,3 @@ def test_bad_input_gets_one_sentence(change, error, message):
     with pytest.raises(error, match=message) as raised:
         list(sweep(**dict(sources="tiny", merges=MERGES[:1], texts=TEXTS) | change))
     assert len(str(raised.value).splitlines()) == 1
-
-
-def test_after_an_interrupt_the_next_sweep_works(serial):
-    some = dict(merges=MERGES[:3], texts=TEXTS)
-    results = sweep("tiny", **some)
-    next(results)
-    with pytest.raises(KeyboardInterrupt):
-        results.throw(KeyboardInterrupt)
-    assert dict(sweep("tiny", **some, workers=1)) == {number: serial[number] for number in range(3)}  # both were taken

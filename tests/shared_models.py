@@ -6,6 +6,7 @@ import sys
 
 import pytest
 from hub import write_checkpoints
+from short import write_shallow
 from small import ALPHAS, BITS, PROMPTS, build, build_talker, build_tokenizer, save, write_model
 
 from lessons.views.explorers import alpha_explorer
@@ -62,6 +63,15 @@ def saved(small, tmp_path_factory):
 def folder(saved, tmp_path):
     """`small` in a folder of the test's own, to be damaged."""
     return shutil.copytree(saved, tmp_path / "small")
+
+
+@pytest.fixture(scope="session")
+def shallow(tmp_path_factory):
+    """The tiny models cut off after two and after four of their blocks, in folders 2 and 4: see short.py."""
+    folder = tmp_path_factory.mktemp("shallow")
+    for blocks in (2, 4):
+        write_shallow(folder / str(blocks), blocks)
+    return folder
 
 
 @pytest.fixture(scope="session")
